@@ -1,0 +1,152 @@
+"""One verdict out of the evidence: checks in the order of their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from ibench.gates.integrity import judge_rules
+from ibench.gates.quality import quality_verdict
+from ibench.params import Gates
+from ibench.records import (
+    Evidence,
+    Finding,
+    LaunchOutcome,
+    Outcome,
+    QualityVerdict,
+    Question,
+    RequestResult,
+    Verdict,
+)
+
+__all__ = ["Bench", "judge_run"]
+
+CHECKS = ("quality", "rules", "judge")
+
+
+class Bench:
+    """What one server life showed, as read back from disk.
+
+    Args:
+        evidence: the record.
+        results: one row a measured request.
+        answers: text by question id; None for a failed request.
+    """
+
+    def __init__(
+        self,
+        evidence: Evidence,
+        results: Sequence[RequestResult],
+        answers: Mapping[str, str | None],
+    ) -> None:
+        """Keep the three together."""
+        self.evidence, self.results, self.answers = evidence, tuple(results), answers
+
+
+def judge_run(
+    run: Bench,
+    baseline: Bench,
+    questions: Sequence[Question],
+    gates: Gates,
+    *,
+    model_id: str,
+    model_dir_name: str,
+    judge: Literal["not_run", "clean", "violation"] = "not_run",
+    judge_detail: str = "",
+) -> Verdict:
+    """Judge a run; pure, so that a new threshold needs no server.
+
+    A run is ``unreachable`` if its server was not reached or failed too many requests,
+    ``integrity`` if a rule or the judge found a violation, ``quality`` if it lost the
+    baseline's accuracy, ``incomplete`` if a required check was not run, else ``ok``.
+    """
+    evidence = run.evidence
+    findings = judge_rules(
+        evidence,
+        run.results,
+        gates,
+        model_id=model_id,
+        model_dir_name=model_dir_name,
+    )
+    quality = _quality(run, baseline, questions, gates)
+    not_run = _not_run(quality, findings, judge)
+    outcome, reason = _label(run, findings, quality, judge, gates)
+    missing = [c for c in gates.required_checks if c in not_run]
+    if outcome is Outcome.OK and missing:
+        outcome = Outcome.INCOMPLETE
+        reason = f"required and not run: {', '.join(missing)}"
+    return Verdict(
+        outcome=outcome,
+        reason=reason,
+        quality=quality,
+        findings=findings,
+        judge=judge,
+        judge_detail=judge_detail,
+        required_checks=gates.required_checks,
+        not_run=not_run,
+        objective=evidence.objective,
+        baseline_objective=baseline.evidence.objective,
+    )
+
+
+def _quality(
+    run: Bench, baseline: Bench, questions: Sequence[Question], gates: Gates
+) -> QualityVerdict | None:
+    """None where no question was asked: unknown, not failed."""
+    if not run.answers or not baseline.answers:
+        return None
+    gold = {q.question_id: (q.gold, q.options) for q in questions}
+    return quality_verdict(run.answers, baseline.answers, gold, gates.tau)
+
+
+def _not_run(
+    quality: QualityVerdict | None, findings: Sequence[Finding], judge: str
+) -> tuple[str, ...]:
+    state = {
+        "quality": quality is not None,
+        "rules": any(f.status != "not_applicable" for f in findings),
+        "judge": judge != "not_run",
+    }
+    return tuple(check for check in CHECKS if not state[check])
+
+
+def _label(
+    run: Bench,
+    findings: Sequence[Finding],
+    quality: QualityVerdict | None,
+    judge: str,
+    gates: Gates,
+) -> tuple[Outcome, str]:
+    """First matching label, with its reason in one line."""
+    evidence, launch = run.evidence, run.evidence.launch
+    broken = [f for f in findings if f.status == "failed"]
+    if broken:
+        text = "; ".join(f"{f.rule}: {f.evidence}" for f in broken)
+        return Outcome.INTEGRITY, text
+    if judge == "violation":
+        return Outcome.INTEGRITY, "the judge found a violation"
+    if launch.outcome is not LaunchOutcome.READY:
+        return Outcome.UNREACHABLE, f"{launch.outcome}: {launch.detail}"
+    rate = evidence.failure_rate
+    if rate is None or evidence.objective is None or rate > gates.max_failure_rate:
+        share = "unknown" if rate is None else f"{rate:.0%}"
+        detail = f"; {evidence.objective_detail}" if evidence.objective_detail else ""
+        return (
+            Outcome.UNREACHABLE,
+            f"{share} of the requests failed ({_kinds(run.results)}){detail}",
+        )
+    if quality is not None and not quality.passed:
+        return (
+            Outcome.QUALITY,
+            f"{quality.correct}/{quality.n} correct, baseline "
+            f"{quality.baseline_correct}: below {quality.tau:.2f} of it",
+        )
+    return Outcome.OK, "passed every check that was run"
+
+
+def _kinds(results: Sequence[RequestResult]) -> str:
+    counts: dict[str, int] = {}
+    for result in results:
+        if result.failure is not None:
+            counts[str(result.failure)] = counts.get(str(result.failure), 0) + 1
+    return ", ".join(f"{k} {n}" for k, n in sorted(counts.items())) or "none sent"

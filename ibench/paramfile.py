@@ -1,0 +1,93 @@
+"""One parameter file into its closed model, or one line that says what is wrong.
+
+YAML is read with the safe loader and validated through JSON in strict mode: a quoted
+number, a unit (``30s``) or an unknown key is refused with file, key, value and remedy.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from ibench.errors import ParameterError
+from ibench.records import Closed
+
+__all__ = ["load_yaml", "named"]
+
+ModelT = TypeVar("ModelT", bound=Closed)
+
+
+def named(folder: Path, name: str) -> Path:
+    """Find ``<folder>/<name>.yaml``.
+
+    Raises:
+        ParameterError: no such file; the message lists what there is.
+    """
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        there = sorted(p.stem for p in folder.glob("*.yaml"))
+        near = difflib.get_close_matches(name, there, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        kind = folder.name.removesuffix("s")
+        raise ParameterError(
+            folder, kind, name, f"unknown; {hint}choose one of {', '.join(there)}"
+        )
+    return path
+
+
+def load_yaml(model: type[ModelT], path: Path) -> ModelT:
+    """Read one parameter file into its closed model.
+
+    Raises:
+        ParameterError: missing or unreadable file, unknown or missing key, wrong type.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = json.dumps(data)
+    except OSError as error:
+        raise ParameterError(path, "-", "-", error.strerror or "unreadable") from error
+    except (yaml.YAMLError, TypeError) as error:
+        line = " ".join(str(error).split())
+        raise ParameterError(path, "-", "-", f"not plain YAML: {line}") from error
+    try:
+        return model.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        raise _explain(path, model, error) from error
+
+
+def _explain(path: Path, model: type[Closed], error: ValidationError) -> ParameterError:
+    """Turn one of pydantic's complaints into one line with a remedy."""
+    # A misspelt key is missing and unknown at once: what stands there is named first.
+    errors = error.errors(include_url=False)
+    first = min(errors, key=lambda e: e["type"] != "extra_forbidden")
+    key = ".".join(str(part) for part in first["loc"]) or "-"
+    value: object = first["input"]
+    remedy = first["msg"]
+    if first["type"] == "extra_forbidden":
+        known = sorted(_keys(model))
+        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+        remedy = "unknown key" + (f"; did you mean {near[0]!r}?" if near else "")
+    elif first["type"] == "missing":
+        value, remedy = None, "missing; add the key"
+    if isinstance(value, (dict, list)):
+        value = "..."
+    return ParameterError(path, key, value, remedy)
+
+
+def _keys(model: type[Closed], seen: frozenset[type] = frozenset()) -> set[str]:
+    """Every key name below a model, for the near-name hint."""
+    names: set[str] = set()
+    for name, field in model.model_fields.items():
+        names.add(name)
+        todo = [field.annotation]
+        while todo:
+            kind = todo.pop()
+            todo.extend(getattr(kind, "__args__", ()))
+            if isinstance(kind, type) and issubclass(kind, Closed) and kind not in seen:
+                names |= _keys(kind, seen | {kind})
+    return names

@@ -1,0 +1,38 @@
+"""Workloads: documents, request sets, quality questions and the embedded model."""
+
+from ibench.workloads.documents import (
+    Document,
+    corpus_hash,
+    longbench_documents,
+    stdlib_documents,
+)
+from ibench.workloads.embedded_model import ensure_model, model_hash
+from ibench.workloads.questions import embedded_questions, mmlu_pro_questions
+from ibench.workloads.sampling import WorkloadSpec, sample_requests
+from ibench.workloads.sets import (
+    read_questions,
+    read_requests,
+    set_hash,
+    write_questions,
+    write_requests,
+)
+from ibench.workloads.tokens import ChatTokenizer
+
+__all__ = [
+    "ChatTokenizer",
+    "Document",
+    "WorkloadSpec",
+    "corpus_hash",
+    "embedded_questions",
+    "ensure_model",
+    "longbench_documents",
+    "mmlu_pro_questions",
+    "model_hash",
+    "read_questions",
+    "read_requests",
+    "sample_requests",
+    "set_hash",
+    "stdlib_documents",
+    "write_questions",
+    "write_requests",
+]

@@ -1,0 +1,219 @@
+"""Request sets by the published rule, repaired at its boundary (reference 3.2)."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple, TypeAlias
+
+from pydantic import Field
+
+from ibench.errors import WorkloadError
+from ibench.records import Closed, RequestSpec
+from ibench.workloads.documents import Document
+from ibench.workloads.sets import request_hash
+from ibench.workloads.tokens import Message, TextTokenizer
+
+__all__ = ["Split", "WorkloadSpec", "pool_of", "sample_requests"]
+
+Split: TypeAlias = Literal["dev", "eval", "warmup"]
+# Cuts tried around the budget when decoding and encoding again miss the bound.
+_REPAIR_REACH = 64
+
+
+class WorkloadSpec(Closed):
+    """One scenario's request set; lengths in tokens of the base model."""
+
+    seed: int
+    input_tokens: int = Field(ge=1, description="upper bound of the prompt")
+    output_tokens: int = Field(ge=1, description="upper bound of max_tokens")
+    range_ratio: float = Field(default=0.8, gt=0, le=1, description="lower / upper")
+    requests: int = Field(ge=1)
+    temperature: float = Field(ge=0)
+    ignore_eos: bool = True
+    max_model_len: int = Field(ge=1)
+    margin: int = Field(default=16, ge=0, description="kept free of max_model_len")
+    compat: Literal["ibench", "upstream"] = Field(
+        default="ibench",
+        description="ibench: dev, eval and warm-up draw from disjoint documents; "
+        "upstream: all draw from every document, as published",
+    )
+
+    @property
+    def target_input(self) -> int:
+        """Largest prompt that leaves room for the answer: rule step 1."""
+        room = self.max_model_len - self.output_tokens - 1 - self.margin
+        return min(self.input_tokens, room)
+
+    @property
+    def min_input(self) -> int:
+        """Smallest prompt: ``ceil(target_input x range_ratio)``."""
+        return math.ceil(self.target_input * self.range_ratio)
+
+    @property
+    def min_output(self) -> int:
+        """Smallest answer: ``ceil(output_tokens x range_ratio)``."""
+        return math.ceil(self.output_tokens * self.range_ratio)
+
+
+class _Source(NamedTuple):
+    document: Document
+    tokens: int  # of the whole message, through the chat template
+
+
+def sample_requests(
+    spec: WorkloadSpec,
+    documents: Sequence[Document],
+    tokenizer: TextTokenizer,
+    split: Split,
+) -> tuple[RequestSpec, ...]:
+    """Draw a request set: same arguments, same bytes.
+
+    Three independent generators under their published names draw document (with
+    replacement), input target and output length. A document is cut at its tail; the
+    recount through the chat template lies in [``min_input``, target]. Where decoding
+    and encoding again miss that range, at which the published rule aborts, cuts a
+    few tokens shorter or longer are tried: other requests are as published.
+
+    Raises:
+        WorkloadError: too few long documents, no room for a prompt in
+            ``max_model_len``, or no cut of a document lands in the range.
+    """
+    if spec.target_input < 1:
+        raise WorkloadError(
+            f"max_model_len {spec.max_model_len} leaves no room for a prompt before "
+            f"{spec.output_tokens} output tokens"
+        )
+    sources = _long_enough(spec, documents, tokenizer, split)
+    scaffold = tokenizer.count_messages([_user("")])
+    cache: dict[str, list[int]] = {}
+    requests = []
+    for index, (target, source, output) in enumerate(_draws(spec, sources)):
+        document = source.document
+        if document.document_id not in cache:
+            cache[document.document_id] = tokenizer.encode(document.text)
+        tokens = cache[document.document_id]
+        text, realised = _cut(
+            tokens, tokenizer, range(spec.min_input, target + 1), scaffold
+        )
+        requests.append(
+            _request(
+                spec,
+                f"{split}-{spec.seed}-{index:04d}",
+                source,
+                text=text,
+                output=output,
+                target=target,
+                realised=realised,
+            )
+        )
+    return tuple(requests)
+
+
+def pool_of(document_id: str) -> Split:
+    """Pool of a document by the hash of its id: 45 % dev, 45 % eval, 10 % warm-up."""
+    share = int.from_bytes(hashlib.sha256(document_id.encode()).digest()[:8]) % 100
+    if share < 45:
+        return "dev"
+    return "eval" if share < 90 else "warmup"
+
+
+def _long_enough(
+    spec: WorkloadSpec,
+    documents: Sequence[Document],
+    tokenizer: TextTokenizer,
+    split: Split,
+) -> list[_Source]:
+    pool = [
+        document
+        for document in documents
+        if spec.compat == "upstream" or pool_of(document.document_id) == split
+    ]
+    counted = [_Source(d, tokenizer.count_messages([_user(d.text)])) for d in pool]
+    sources = [source for source in counted if source.tokens >= spec.min_input]
+    if not sources:
+        longest = max((source.tokens for source in counted), default=0)
+        raise WorkloadError(
+            f"0 of {len(pool)} documents of pool {split!r} have the {spec.min_input} "
+            f"tokens a prompt needs (longest {longest}); shorten input_tokens"
+        )
+    return sources
+
+
+def _draws(
+    spec: WorkloadSpec, sources: Sequence[_Source]
+) -> Iterator[tuple[int, _Source, int]]:
+    name = f"{spec.target_input}:{spec.output_tokens}:{spec.range_ratio}"
+    documents = random.Random(f"{spec.seed}:longbench:{name}")  # noqa: S311
+    inputs = random.Random(f"{spec.seed}:input:{name}")  # noqa: S311
+    outputs = random.Random(f"{spec.seed}:output:{name}")  # noqa: S311
+    for _ in range(spec.requests):
+        target = inputs.randint(spec.min_input, spec.target_input)
+        candidates = [source for source in sources if source.tokens >= target]
+        if not candidates:
+            raise WorkloadError(
+                f"0 of {len(sources)} long documents have the {target} tokens drawn; "
+                "add documents or shorten input_tokens"
+            )
+        source = candidates[documents.randrange(len(candidates))]
+        yield target, source, outputs.randint(spec.min_output, spec.output_tokens)
+
+
+def _cut(
+    tokens: Sequence[int], tokenizer: TextTokenizer, allowed: range, scaffold: int
+) -> tuple[str, int]:
+    budget = allowed[-1] - scaffold
+    for size in _sizes_near(budget, len(tokens)):
+        text = tokenizer.decode(tokens[:size])
+        realised = tokenizer.count_messages([_user(text)])
+        if realised in allowed:
+            return text, realised
+    raise WorkloadError(
+        f"no cut within {_REPAIR_REACH} tokens of {budget} re-tokenizes to "
+        f"{allowed[0]}..{allowed[-1]} tokens"
+    )
+
+
+def _sizes_near(budget: int, available: int) -> Iterator[int]:
+    """Yield the published cut first, then -1, +1, -2, +2, ... tokens."""
+    yield budget
+    for distance in range(1, _REPAIR_REACH + 1):
+        for size in (budget - distance, budget + distance):
+            if 0 <= size <= available:
+                yield size
+
+
+def _request(
+    spec: WorkloadSpec,
+    request_id: str,
+    source: _Source,
+    *,
+    text: str,
+    output: int,
+    target: int,
+    realised: int,
+) -> RequestSpec:
+    messages = (_user(text),)
+    return RequestSpec(
+        request_id=request_id,
+        messages=messages,
+        max_tokens=output,
+        temperature=spec.temperature,
+        ignore_eos=spec.ignore_eos,
+        document_id=source.document.document_id,
+        target_input_tokens=target,
+        input_tokens=realised,
+        source_tokens=source.tokens,
+        content_hash=request_hash(
+            messages,
+            max_tokens=output,
+            temperature=spec.temperature,
+            ignore_eos=spec.ignore_eos,
+        ),
+    )
+
+
+def _user(text: str) -> Message:
+    return {"role": "user", "content": text}

@@ -1,0 +1,1 @@
+"""Arrival schedules, the load client and the measurement of one traffic phase."""

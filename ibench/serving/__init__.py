@@ -1,0 +1,1 @@
+"""Sandboxed processes, supervised launches, engines and the reference server."""

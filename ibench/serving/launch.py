@@ -1,0 +1,262 @@
+"""Supervised launch of a submission.
+
+Contract of ``start_server.sh`` (that of the original benchmark): it runs in its own
+folder, finds ``HOST``, ``PORT``, ``MODEL_PATH`` (a directory) and ``MODEL_ID`` (the
+name to serve) in its environment, and stays in the foreground. Ready means that
+``GET /v1/models`` answers 200 with JSON.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import httpx
+
+from ibench.errors import LaunchError
+from ibench.records import Launch, LaunchOutcome
+from ibench.serving.processes import command_line, listening_ports
+from ibench.serving.sandbox import PROCESS_GROUP_WARNING, Sandbox, SandboxKind
+from ibench.serving.supervise import Supervised
+
+__all__ = ["LAUNCHER", "RunningServer", "launch"]
+
+LAUNCHER = "start_server.sh"
+_HOST = "127.0.0.1"
+_POLL_S = 0.05
+_PROBE_TIMEOUT_S = 2.0
+_TAIL_LINES, _TAIL_CHARS = 30, 4000
+
+
+class _Probe(NamedTuple):
+    """One look at ``/v1/models``."""
+
+    ready: bool
+    models: tuple[str, ...]
+    detail: str
+
+
+class RunningServer:
+    """A launched submission, ready or not; a context manager that leaves nothing.
+
+    Args:
+        launch: how the launch ended.
+        base_url: the server's address without a path.
+        port: the port it was given.
+        supervised: its processes; ``None`` when nothing was started.
+    """
+
+    def __init__(
+        self, launch: Launch, base_url: str, port: int, supervised: Supervised | None
+    ) -> None:
+        """Keep what the launch found."""
+        self.launch, self.base_url, self.port = launch, base_url, port
+        self._supervised = supervised
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop the server."""
+        self.stop()
+
+    def pids(self) -> tuple[int, ...]:
+        """Processes of the submission itself, without the sandbox's helpers."""
+        return self._supervised.payload() if self._supervised else ()
+
+    def check_alive(self) -> None:
+        """Make sure that the launcher still runs in the foreground.
+
+        Raises:
+            LaunchError: ``died`` or ``detached``; or the outcome of a launch that
+                never became ready.
+        """
+        if self._supervised is None or self.launch.outcome != LaunchOutcome.READY:
+            raise LaunchError(self.launch.outcome, self.launch.detail)
+        code = self._supervised.exit_code()
+        if code is None:
+            return
+        left = self._supervised.payload()
+        outcome = LaunchOutcome.DETACHED if left else LaunchOutcome.DIED
+        raise LaunchError(outcome, f"launcher returned {code}; {_name(left)}")
+
+    def stop(self, grace_s: float = 5.0) -> tuple[str, ...]:
+        """End every process of the submission.
+
+        Returns:
+            What was left behind: living processes, or the port still answering.
+        """
+        if self._supervised is None:
+            return ()
+        left = self._supervised.stop(grace_s)
+        if _answers(self.port):
+            left += (f"port {self.port} still answers",)
+        return left
+
+
+def launch(
+    folder: Path,
+    *,
+    port: int,
+    model_dir: Path,
+    model_id: str,
+    log_path: Path,
+    ready_timeout_s: float,
+    sandbox_kind: SandboxKind,
+    extra_read_only: tuple[Path, ...] = (),
+    clock: Callable[[], int] = time.monotonic_ns,
+) -> RunningServer:
+    """Start a submission and wait until it serves; a failed launch does not raise.
+
+    Args:
+        folder: a copy of the submission, absolute; the launcher may write there.
+        port: TCP port at 127.0.0.1 it has to serve on.
+        model_dir: folder of the model, visible read-only at the same path.
+        model_id: name to serve.
+        log_path: output of the launcher; outside ``folder``.
+        ready_timeout_s: seconds from the start to the first answer.
+        sandbox_kind: a value of ``sandbox.detect``.
+        extra_read_only: further paths the launcher may read.
+        clock: monotonic nanoseconds.
+
+    Returns:
+        The server; its ``launch.outcome`` tells whether it is ready.
+
+    Raises:
+        SandboxError: the sandbox cannot be built.
+    """
+    base_url = f"http://{_HOST}:{port}"
+    warning = PROCESS_GROUP_WARNING if sandbox_kind == "process_group" else None
+    refused = _refuse(folder / LAUNCHER, port)
+    if refused is not None:
+        record = Launch(
+            outcome=refused[0],
+            detail=refused[1],
+            ready_s=None,
+            sandbox=sandbox_kind,
+            warning=warning,
+        )
+        return RunningServer(record, base_url, port, None)
+    env = {"HOST": _HOST, "PORT": str(port), "MODEL_ID": model_id}
+    sandbox = Sandbox(
+        workdir=folder,
+        read_only=(model_dir, *extra_read_only),
+        env={**env, "MODEL_PATH": str(model_dir)},
+    )
+    start_ns = clock()
+    supervised = Supervised([f"./{LAUNCHER}"], sandbox, sandbox_kind, log_path)
+    try:
+        end_ns = start_ns + int(ready_timeout_s * 1e9)
+        outcome, probe = _await_ready(supervised, base_url, port, end_ns, clock)
+        ready = outcome == LaunchOutcome.READY
+        record = Launch(
+            outcome=outcome,
+            detail=probe.detail,
+            ready_s=(clock() - start_ns) / 1e9 if ready else None,
+            sandbox=sandbox_kind,
+            warning=warning,
+            served_models=probe.models,
+            log_tail=_tail(log_path),
+            exit_code=supervised.exit_code(),
+        )
+    except BaseException:
+        supervised.stop(0.0)
+        raise
+    return RunningServer(record, base_url, port, supervised)
+
+
+def _refuse(launcher: Path, port: int) -> tuple[LaunchOutcome, str] | None:
+    """Say why the launch cannot even be tried."""
+    if not launcher.is_file():
+        return LaunchOutcome.MISSING, f"no {LAUNCHER}"
+    # os.access says yes to root whatever the bits are, so the bits are read.
+    if not launcher.stat().st_mode & 0o111:
+        return LaunchOutcome.NOT_EXECUTABLE, f"{LAUNCHER} is not executable"
+    if _answers(port):
+        return LaunchOutcome.PORT_TAKEN, f"port {port} was open before the launch"
+    return None
+
+
+def _await_ready(
+    supervised: Supervised,
+    base_url: str,
+    port: int,
+    end_ns: int,
+    clock: Callable[[], int],
+) -> tuple[LaunchOutcome, _Probe]:
+    probe = _Probe(False, (), "port never opened")
+    # The environment's proxy settings must not stand between us and the server.
+    with httpx.Client(timeout=_PROBE_TIMEOUT_S, trust_env=False) as client:
+        while clock() < end_ns:
+            code = supervised.exit_code()
+            if code is not None:
+                return _returned(supervised, port, code)
+            probe = _probe(client, base_url)
+            if probe.ready:
+                return LaunchOutcome.READY, probe
+            time.sleep(_POLL_S)
+    others = [p for p in listening_ports(supervised.payload()) if p != port]
+    detail = probe.detail
+    if others:
+        detail += f"; its processes listen on {', '.join(map(str, others))}"
+    return LaunchOutcome.NEVER_READY, _Probe(False, (), detail)
+
+
+def _returned(
+    supervised: Supervised, port: int, code: int
+) -> tuple[LaunchOutcome, _Probe]:
+    left = supervised.payload()
+    detail = f"launcher returned {code}; {_name(left)}"
+    outcome = LaunchOutcome.DETACHED
+    if not left and not _answers(port):
+        outcome = LaunchOutcome.EXITED
+    return outcome, _Probe(False, (), detail)
+
+
+def _name(pids: tuple[int, ...]) -> str:
+    if not pids:
+        return "no process left"
+    ports = ", ".join(map(str, listening_ports(pids))) or "no port"
+    return f"left {len(pids)} processes on {ports}: {command_line(pids[0])}"
+
+
+def _probe(client: httpx.Client, base_url: str) -> _Probe:
+    try:
+        answer = client.get(f"{base_url}/v1/models")
+    except httpx.ConnectError:
+        return _Probe(False, (), "port never opened")
+    except httpx.HTTPError as error:
+        return _Probe(False, (), f"/v1/models: {type(error).__name__}")
+    if answer.status_code != 200:
+        return _Probe(False, (), f"/v1/models answered {answer.status_code}")
+    try:
+        body = answer.json()
+    except ValueError:
+        return _Probe(False, (), "/v1/models answered 200 without JSON")
+    listed = body.get("data") if isinstance(body, dict) else None
+    entries = listed if isinstance(listed, list) else []
+    models = [e["id"] for e in entries if isinstance(e, dict) and "id" in e]
+    return _Probe(True, tuple(str(m) for m in models), "ready")
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as sock:
+        sock.settimeout(_PROBE_TIMEOUT_S)
+        return sock.connect_ex((_HOST, port)) == 0
+
+
+def _tail(log_path: Path) -> str:
+    with log_path.open("rb") as log:
+        log.seek(max(0, log_path.stat().st_size - 4 * _TAIL_CHARS))
+        text = log.read().decode(errors="replace")
+    return "\n".join(text.splitlines()[-_TAIL_LINES:])[-_TAIL_CHARS:]

@@ -1,0 +1,1 @@
+"""Agents: workspace, budgeted session, evaluator, scripted agents."""

@@ -1,0 +1,124 @@
+"""The folder an agent works in, and the submission taken out of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+import string
+from collections.abc import Sequence
+from pathlib import Path
+
+from ibench.agents.evaluator import EvaluatorConfig
+from ibench.errors import ParameterError
+from ibench.records import Question, RequestSpec
+from ibench.store import file_sha256
+from ibench.workloads import write_questions, write_requests
+
+__all__ = [
+    "HARNESS_FILES",
+    "build_workspace",
+    "evaluator_hashes",
+    "render_prompt",
+    "start_clock",
+    "take_submission",
+]
+
+_FILES = Path(__file__).parent / "files"
+EXECUTABLE = ("start_server.sh", "test_server.sh", "timer.sh", "evaluate.py")
+EVALUATOR_FILES = (
+    "evaluate.py",
+    "test_server.sh",
+    "timer.sh",
+    "scenario.json",
+    "dev/requests.jsonl",
+    "dev/warmup.jsonl",
+    "dev/questions.jsonl",
+)
+HARNESS_FILES = (*EVALUATOR_FILES, "task.md", "session.json", "evaluations.jsonl")
+_SESSION_ONLY = {"server.log", "__pycache__", "dev", *HARNESS_FILES}
+
+
+def render_prompt(template: str, values: dict[str, str], source: str) -> str:
+    """Fill a prompt template.
+
+    Raises:
+        ParameterError: the template uses a variable that does not exist.
+    """
+    try:
+        return string.Template(template).substitute(values)
+    except (KeyError, ValueError) as error:
+        raise ParameterError(
+            source, "prompt", str(error), f"variables are {', '.join(sorted(values))}"
+        ) from error
+
+
+def build_workspace(
+    workspace: Path,
+    config: EvaluatorConfig,
+    requests: Sequence[RequestSpec],
+    warmup: Sequence[RequestSpec],
+    questions: Sequence[Question],
+    task: str,
+) -> dict[str, str]:
+    """Lay a workspace out and return the evaluator files' hashes.
+
+    Only development material goes in: no evaluation seed, gold answer of a scored
+    question, or baseline number.
+    """
+    (workspace / "dev").mkdir(parents=True)
+    for name in EXECUTABLE:
+        target = workspace / name
+        shutil.copyfile(_FILES / name, target)
+        target.chmod(target.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
+    (workspace / "scenario.json").write_text(config.model_dump_json(indent=1))
+    (workspace / "task.md").write_text(task)
+    write_requests(workspace / "dev" / "requests.jsonl", requests)
+    write_requests(workspace / "dev" / "warmup.jsonl", warmup)
+    write_questions(workspace / "dev" / "questions.jsonl", questions)
+    return evaluator_hashes(workspace)
+
+
+def evaluator_hashes(workspace: Path) -> dict[str, str]:
+    """Hash the evaluator's files as they are; a missing one hashes to ``missing``."""
+    return {
+        name: file_sha256(workspace / name)
+        if (workspace / name).is_file()
+        else "missing"
+        for name in EVALUATOR_FILES
+    }
+
+
+def start_clock(workspace: Path, started_ns: int, budget_s: float) -> None:
+    """Write ``session.json``: the monotonic instants ``timer.sh`` reads."""
+    times = {"started_ns": started_ns, "deadline_ns": started_ns + int(budget_s * 1e9)}
+    (workspace / "session.json").write_text(json.dumps(times))
+
+
+def take_submission(workspace: Path, target: Path) -> list[str]:
+    """Copy what the launcher may need; return warnings.
+
+    Harness files and logs stay behind. Links that leave the workspace are not
+    followed and not copied: the relaunch could read what they point to.
+    """
+    warnings: list[str] = []
+    root = workspace.resolve()
+    target.mkdir(parents=True, exist_ok=True)
+
+    def skip(folder: str, names: list[str]) -> set[str]:
+        here = Path(folder)
+        skipped = set()
+        for name in names:
+            path = here / name
+            if here.resolve() == root and name in _SESSION_ONLY:
+                skipped.add(name)
+            elif path.is_symlink() and not path.resolve().is_relative_to(root):
+                warnings.append(f"left out {path.name}: a link out of the workspace")
+                skipped.add(name)
+            elif not (path.is_file() or path.is_dir() or path.is_symlink()):
+                warnings.append(f"left out {path.name}: not a plain file")
+                skipped.add(name)
+        return skipped
+
+    shutil.copytree(workspace, target, symlinks=True, ignore=skip, dirs_exist_ok=True)
+    return warnings

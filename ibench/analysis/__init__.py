@@ -1,0 +1,1 @@
+"""Scores, tables and figures: frames in, frames or figures out."""

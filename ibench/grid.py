@@ -1,0 +1,83 @@
+"""From a study to make rules, a status table and a re-hash of everything."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ibench.errors import CorruptResultError
+from ibench.store import RECORD, retire, run_id_on_disk, verify, write_atomic
+from ibench.study import Job, Study
+
+__all__ = ["make_rules", "retire_outdated", "status_table", "verify_all"]
+
+
+def make_rules(study: Study, make_path: Path) -> None:
+    """Write one make rule a record; targets are records, never notebooks.
+
+    The file changes only when the grid does, so that make never runs on its account.
+    """
+    lines = [
+        "# Written by `python -m ibench grid`: one rule per record.",
+        f"all: {_target(study.jobs['aggregation'])}",
+        ".PHONY: all",
+        "",
+    ]
+    for job in study.jobs.values():
+        needs = " ".join(_record(n) for n in job.needs)
+        lines.append(f"{_target(job)}: {needs}")
+        lines.append(f"\t@$(STAGE) {job.name}")
+    text = "\n".join(lines) + "\n"
+    if not make_path.exists() or make_path.read_text() != text:
+        write_atomic(make_path, text.encode())
+
+
+def _target(job: Job) -> str:
+    return _record(job.folder)
+
+
+def _record(folder: Path) -> str:
+    """Relative to where make runs: the checkout's own path may hold spaces."""
+    return os.path.relpath(folder / RECORD)
+
+
+def retire_outdated(study: Study) -> list[str]:
+    """Move stages away whose parameters changed; return their names.
+
+    Raises:
+        CorruptResultError: a record on disk cannot be trusted.
+    """
+    moved = []
+    for job in study.jobs.values():
+        found = run_id_on_disk(job.folder)
+        if found is not None and found != job.run_id:
+            retire(job.folder)
+            moved.append(job.name)
+    return moved
+
+
+def status_table(study: Study) -> list[str]:
+    """One line a job: done, missing, broken, with its attempts."""
+    lines = []
+    for job in study.jobs.values():
+        attempts = job.folder / "attempts"
+        tried = len(list(attempts.iterdir())) if attempts.is_dir() else 0
+        note = f" ({tried} earlier attempts)" if tried else ""
+        lines.append(f"{_state(job):8} {job.name}{note}")
+    return lines
+
+
+def _state(job: Job) -> str:
+    try:
+        found = run_id_on_disk(job.folder)
+    except CorruptResultError:
+        return "broken"
+    if found is None:
+        return "missing"
+    return "done" if found == job.run_id else "outdated"
+
+
+def verify_all(study: Study) -> tuple[int, list[str]]:
+    """Re-hash every finished stage: how many there are, and every deviation."""
+    done = [j for j in study.jobs.values() if (j.folder / RECORD).exists()]
+    return len(done), [line for job in done for line in verify(job.folder)]

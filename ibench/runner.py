@@ -1,0 +1,219 @@
+"""The stage runner: one notebook, run as one stage, with nothing left behind.
+
+papermill has no strict parameters, no limit for a whole run, does not pass signals on
+and leaves grandchildren alive. So the notebook runs in a child, the child in a PID
+namespace that dies with this process, and success is a published record and nothing
+else: an exit code of zero or an executed notebook prove nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+from ibench.errors import StageError, StageTimeoutError, UserError
+from ibench.notebook import check_parameters
+from ibench.serving.processes import descendants
+from ibench.serving.sandbox import detect
+from ibench.status import Line, last_status
+from ibench.store import RECORD, retire, run_id_on_disk
+from ibench.study import NOTEBOOKS, Job, Study
+
+__all__ = ["StageRunner"]
+
+GRACE_S = 5.0
+POLL_S = 0.1
+
+
+class StageRunner:
+    """Runs jobs of one study.
+
+    Args:
+        study: the loaded profile.
+        notebooks: folder of the stage notebooks.
+        line: where progress goes.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        notebooks: Path,
+        line: Line,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Keep the parts; nothing starts here."""
+        self.study, self.notebooks, self.line, self.clock = (
+            study,
+            notebooks,
+            line,
+            clock,
+        )
+        self._signal: int | None = None
+
+    def run(self, job: Job) -> None:
+        """Run one job unless its record is there.
+
+        Raises:
+            ParameterError: the notebook does not take these parameters.
+            StageTimeoutError: the whole-run limit passed.
+            StageError: the notebook failed, was stopped, or published no record.
+        """
+        notebook = self.notebooks / NOTEBOOKS[job.stage]
+        parameters = check_parameters(notebook, job.parameters)
+        if run_id_on_disk(job.folder) == job.run_id:
+            return
+        with self._signals(), self._measuring(job):
+            retire(job.folder)
+            started = self.clock()
+            try:
+                self._supervise(job, notebook, parameters, started)
+            except BaseException:
+                self._keep_evidence(job)
+                raise
+            self.line.done(job.name, self.clock() - started, self.count(job))
+
+    def count(self, job: Job) -> str:
+        """Place of a job in the grid, by finished records: ``12/105``."""
+        jobs = self.study.jobs.values()
+        done = sum((j.folder / RECORD).exists() for j in jobs if j.name != job.name)
+        return f"{done + 1}/{len(self.study.jobs)}"
+
+    @contextmanager
+    def _measuring(self, job: Job) -> Iterator[None]:
+        """Hold the host's measuring lock: two load tests never overlap."""
+        if not job.exclusive:
+            yield
+            return
+        self.study.results.mkdir(parents=True, exist_ok=True)
+        with (self.study.results / ".measuring.lock").open("w") as lock:
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    self.line.show(job.name, "waiting for the machine", None, None, "")
+                    self._raise_if_stopped(job)
+                    time.sleep(POLL_S)
+            yield
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        def note(number: int, _frame: FrameType | None) -> None:
+            self._signal = number
+
+        wanted = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        before = {s: signal.signal(s, note) for s in wanted}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _raise_if_stopped(self, job: Job) -> None:
+        if self._signal is not None:
+            name = signal.Signals(self._signal).name
+            raise StageError(f"{job.name}: stopped by {name}; run it again to continue")
+
+    def _command(self, job: Job, notebook: Path) -> list[str]:
+        inner = [sys.executable, "-m", "ibench.notebook", str(notebook.resolve())]
+        inner += [str(job.folder / "running.ipynb"), str(job.folder / "request.json")]
+        if detect() != "bwrap":
+            return inner
+        outer = ["bwrap", "--dev-bind", "/", "/", "--proc", "/proc"]
+        return [*outer, "--unshare-pid", "--die-with-parent", "--", *inner]
+
+    def _supervise(
+        self, job: Job, notebook: Path, parameters: Mapping[str, object], started: float
+    ) -> None:
+        (job.folder / "logs").mkdir(parents=True, exist_ok=True)
+        (job.folder / "request.json").write_text(json.dumps(parameters))
+        with (job.folder / "logs" / "notebook.log").open("wb") as log:
+            child = subprocess.Popen(
+                self._command(job, notebook),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+            try:
+                self._watch(job, child, started)
+            finally:
+                _end(child)
+        _rename(job.folder / "running.ipynb", job.folder / "executed.ipynb")
+        if run_id_on_disk(job.folder) != job.run_id:
+            raise _failure(job)
+
+    def _watch(self, job: Job, child: subprocess.Popen[bytes], started: float) -> None:
+        while child.poll() is None:
+            self._raise_if_stopped(job)
+            elapsed = self.clock() - started
+            if elapsed > job.limit_s:
+                raise StageTimeoutError(
+                    f"{job.name}: ended after its limit of {job.limit_s:g} s "
+                    f"(limits.{job.stage}_s in {self.study.profile_path})"
+                )
+            phase, until_s = last_status(job.folder, self.clock())
+            self.line.show(
+                job.name,
+                phase,
+                elapsed,
+                until_s or job.limit_s - elapsed,
+                self.count(job),
+            )
+            time.sleep(POLL_S)
+
+    def _keep_evidence(self, job: Job) -> None:
+        _rename(job.folder / "running.ipynb", job.folder / "executed.ipynb")
+        retire(job.folder)
+
+
+def _rename(source: Path, target: Path) -> None:
+    if source.exists():
+        shutil.move(source, target)
+
+
+def _failure(job: Job) -> Exception:
+    """Name what the notebook died of, in one line."""
+    try:
+        failure = json.loads((job.folder / "failure.json").read_text())
+    except (OSError, ValueError):
+        failure = {"error": "no record", "message": "the notebook published nothing"}
+    message = " ".join(str(failure["message"]).split())
+    kind = failure["error"]
+    classes: list[type[UserError]] = [UserError, *UserError.__subclasses__()]
+    user = kind in {c.__name__ for c in classes}
+    where = f"evidence in {job.folder / 'attempts'}"
+    text = f"{job.name}: {kind}: {message} ({where})"
+    return UserError(text) if user else StageError(text)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Pass TERM to every process below, wait, then KILL the whole namespace."""
+    if child.poll() is not None:
+        return
+    tree = descendants(child.pid)
+    for pid in tree:
+        _signal(pid, signal.SIGTERM)
+    try:
+        child.wait(GRACE_S)
+    except subprocess.TimeoutExpired:
+        for pid in [*descendants(child.pid), child.pid]:
+            _signal(pid, signal.SIGKILL)
+        child.wait()
+    for pid in tree:
+        _signal(pid, signal.SIGKILL)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)

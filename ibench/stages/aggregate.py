@@ -1,0 +1,202 @@
+"""Stage 5: every verdict of the grid into tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ibench.analysis.figures import (
+    aggregate_figure,
+    convergence_figure,
+    found_figure,
+    outcome_figure,
+    scenario_figure,
+)
+from ibench.analysis.frames import (
+    Run,
+    found_frame,
+    progress_rows,
+    run_row,
+    trial_rows,
+)
+from ibench.analysis.scores import (
+    aggregate_table,
+    cell_table,
+    outcome_table,
+    with_speedups,
+)
+from ibench.analysis.style import save_figure, titles
+from ibench.records import Evidence, StudyResult, Submission, Verdict
+from ibench.store import file_sha256, load_record
+from ibench.workbench import OpenJob
+
+__all__ = ["Tables", "aggregate", "iteration_logs", "load_runs"]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What the report shows."""
+
+    runs: pd.DataFrame
+    cells: pd.DataFrame
+    aggregate: pd.DataFrame
+    other_floor: pd.DataFrame
+    outcomes: pd.DataFrame
+    trials: pd.DataFrame
+    progress: pd.DataFrame
+    found: pd.DataFrame
+    baselines: pd.DataFrame
+    host: dict[str, str]
+
+
+def load_runs(job: OpenJob) -> Iterator[Run]:
+    """Read the grid's records, cell by cell.
+
+    Raises:
+        CorruptResultError: a record is missing or was edited.
+    """
+    for cell in job.study.cells():
+        if cell.method == "baseline":
+            continue
+        folder = job.study.root / cell.path
+        verdict = load_record(folder / "gating").result
+        evidence = load_record(folder / "relaunch").result
+        submission = load_record(folder / "submission").result
+        if not (
+            isinstance(verdict, Verdict)
+            and isinstance(evidence, Evidence)
+            and isinstance(submission, Submission)
+        ):
+            raise TypeError(f"{folder}: records of another kind")
+        kind = job.study.method(cell.method).kind
+        yield Run(
+            cell.scenario,
+            cell.method,
+            kind,
+            cell.seeds.label,
+            submission,
+            evidence,
+            verdict,
+        )
+
+
+def build_tables(job: OpenJob) -> Tables:
+    """Compute every table of the report."""
+    choices = job.study.profile.statistics
+    rows, progress, trials = [], [], []
+    for run in load_runs(job):  # one at a time: ten thousand runs fit in memory
+        rows.append(run_row(run))
+        progress += progress_rows(run)
+        trials += trial_rows(run)
+    frame = with_speedups(pd.DataFrame(rows), choices)
+    other = "speedup_plain" if choices.floor_below_baseline else "speedup_floored"
+    return Tables(
+        runs=frame,
+        cells=cell_table(frame),
+        aggregate=aggregate_table(frame, choices),
+        other_floor=aggregate_table(frame, choices, other),
+        outcomes=outcome_table(frame),
+        trials=pd.DataFrame(trials),
+        progress=pd.DataFrame(progress),
+        found=found_frame(frame),
+        baselines=_baselines(job),
+        host=_host(job),
+    )
+
+
+def _host(job: OpenJob) -> dict[str, str]:
+    """The machine that measured, from the first baseline's provenance."""
+    record = load_record(next(f for f in job.job.needs if f.name == "baseline"))
+    return {k: str(v) for k, v in record.provenance.host.items()}
+
+
+def iteration_logs(job: OpenJob, method: str) -> str:
+    """The agent's own iteration logs of the first seed pair, as it wrote them."""
+    parts = []
+    for cell in job.study.cells():
+        first = job.study.scenarios[cell.scenario].seed_pairs[0]
+        if cell.method != method or cell.seeds != first:
+            continue
+        path = job.study.root / cell.path / "submission" / "workspace"
+        log = path / "iteration_log.md"
+        text = log.read_text(errors="replace") if log.is_file() else "no log was left"
+        parts.append(f"**{titles(cell.scenario)}, seeds {cell.seeds.label}**\n\n{text}")
+    return "\n\n".join(parts) or f"No method {method!r} in this profile."
+
+
+def _baselines(job: OpenJob) -> pd.DataFrame:
+    rows = []
+    for cell in job.study.cells():
+        if cell.method != "baseline":
+            continue
+        result = load_record(job.study.root / cell.path / "baseline").result
+        if result.kind != "baseline":
+            raise TypeError(f"{cell.path}: not a baseline")
+        for phase in result.evidence.phases:
+            rows.append(
+                {
+                    "scenario": cell.scenario,
+                    "seeds": cell.seeds.label,
+                    "phase": phase.name,
+                    "completed": f"{phase.completed}/{phase.requests}",
+                    "ttft_p50_ms": _ms(phase.ttft_p50_s),
+                    "tpot_p50_ms": _ms(phase.tpot_p50_s),
+                    "request_rate_per_s": phase.request_rate_per_s,
+                    "token_rate_per_s": phase.token_rate_per_s,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1e3
+
+
+def aggregate(job: OpenJob) -> tuple[StudyResult, Tables]:
+    """Write tables and figures; return what was published and the tables to show."""
+    job.status.phase("tables")
+    tables = build_tables(job)
+    out = job.folder / "tables"
+    out.mkdir(exist_ok=True)
+    for name, frame in vars(tables).items():
+        if not isinstance(frame, pd.DataFrame):
+            continue
+        frame.to_csv(out / f"{name}.csv", index=False, float_format="%.6g")
+        job.keep(f"tables/{name}.csv")
+    job.status.phase("figures")
+    budget = job.study.budget
+    draw = {
+        "aggregate": (
+            aggregate_figure(tables.aggregate, tables.cells),
+            tables.aggregate,
+        ),
+        "scenarios": (scenario_figure(tables.runs), tables.runs),
+        "outcomes": (outcome_figure(tables.outcomes), tables.outcomes),
+    }
+    if not tables.progress.empty:
+        limit = max(budget.search_s, budget.agent_s)
+        draw["convergence"] = (
+            convergence_figure(tables.progress, limit),
+            tables.progress,
+        )
+    if not tables.found.empty:
+        draw["found_vs_submitted"] = (found_figure(tables.found), tables.found)
+    for name, (figure, data) in draw.items():
+        save_figure(figure, data, job.folder / "figures", name)
+        for suffix in ("png", "pdf", "csv"):
+            job.keep(f"figures/{name}.{suffix}")
+    figures = {
+        f"{name}.{suffix}": file_sha256(job.folder / "figures" / f"{name}.{suffix}")
+        for name in draw
+        for suffix in ("png", "pdf", "csv")
+    }
+    counts = tables.runs.outcome.value_counts()
+    result = StudyResult(
+        runs=len(tables.runs),
+        outcomes={str(k): int(v) for k, v in counts.items()},
+        report="report.html",
+        files=figures,
+    )
+    return result, tables

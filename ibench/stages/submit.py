@@ -1,0 +1,26 @@
+"""Stage 2: a method makes a submission: default flags, search, or an agent session."""
+
+from __future__ import annotations
+
+from ibench.params import DefaultMethod, SearchMethod
+from ibench.records import Submission
+from ibench.serving.engines import launcher_script
+from ibench.stages.folder import FOLDER, submission, write_launcher
+from ibench.stages.search import search_submission
+from ibench.stages.session import session_submission
+from ibench.workbench import OpenJob
+
+__all__ = ["make_submission"]
+
+
+def make_submission(job: OpenJob) -> Submission:
+    """Let the cell's method make a submission folder."""
+    method = job.study.method(job.cell.method)
+    target = job.folder / FOLDER
+    if isinstance(method, DefaultMethod):
+        engine = job.study.engine(method.engine)
+        write_launcher(target, launcher_script(engine, dict(engine.defaults)))
+        return submission(job, target, outcome="finished", budget_s=None, used_s=0.0)
+    if isinstance(method, SearchMethod):
+        return search_submission(job, method, target)
+    return session_submission(job, method, target)

@@ -1,0 +1,81 @@
+"""Progress of a running stage: written by the stage, shown as one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+__all__ = ["Line", "StatusLog", "last_status"]
+
+STATUS = "status.jsonl"
+
+
+@dataclass(frozen=True)
+class StatusLog:
+    """Appends phases of one stage to ``status.jsonl``.
+
+    Args:
+        folder: the stage folder.
+        clock: monotonic seconds (the same clock in every process of a host).
+    """
+
+    folder: Path
+    clock: Callable[[], float]
+
+    def phase(self, name: str, limit_s: float | None = None) -> None:
+        """Say what happens now and, if known, how long it may take at most."""
+        now = self.clock()
+        until = None if limit_s is None else now + limit_s
+        with (self.folder / STATUS).open("a") as stream:
+            stream.write(json.dumps({"t_s": now, "phase": name, "until": until}) + "\n")
+
+
+def last_status(folder: Path, now: float) -> tuple[str, float | None]:
+    """Return the phase a stage is in and the seconds left in it, if known."""
+    try:
+        last = json.loads((folder / STATUS).read_text().splitlines()[-1])
+    except (OSError, IndexError, ValueError):
+        return "starting", None
+    until = last["until"]
+    return str(last["phase"]), None if until is None else max(0.0, until - now)
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+@dataclass
+class Line:
+    """One line of progress on a terminal; one line a phase elsewhere."""
+
+    stream: TextIO
+    _shown: tuple[str, str] = field(default=("", ""), init=False)
+
+    def show(
+        self,
+        name: str,
+        phase: str,
+        elapsed_s: float | None,
+        left_s: float | None,
+        count: str,
+    ) -> None:
+        """Show the state of the running stage."""
+        if self.stream.isatty():
+            times = "" if elapsed_s is None else f" {_clock(elapsed_s)}"
+            times += "" if left_s is None else f", {_clock(left_s)} left at most"
+            self.stream.write(f"\r\x1b[K[{count}] {name}: {phase}{times}")
+            self.stream.flush()
+        elif (name, phase) != self._shown:
+            self._shown = (name, phase)
+            left = "" if left_s is None else f" ({_clock(left_s)} left at most)"
+            self.stream.write(f"[{count}] {name}: {phase}{left}\n")
+            self.stream.flush()
+
+    def done(self, name: str, seconds: float, count: str) -> None:
+        """Close the line of a finished stage."""
+        start = "\r\x1b[K" if self.stream.isatty() else ""
+        self.stream.write(f"{start}[{count}] {name}: done in {seconds:.1f} s\n")
+        self.stream.flush()

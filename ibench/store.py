@@ -1,0 +1,217 @@
+"""Records on disk: atomic publication, re-hashing, attempts.
+
+A stage folder holds its tables and, written last by rename, ``record.json``: its
+existence means that the stage finished. The file wraps the record with the SHA-256 of
+its canonical JSON, so that an edited record is told from a finished one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from ibench.errors import CorruptResultError, StageError
+from ibench.records import Closed, Record, TableRef, canonical_json, sha256_of
+
+__all__ = [
+    "RECORD",
+    "dump",
+    "file_ref",
+    "file_sha256",
+    "load_record",
+    "publish",
+    "read_rows",
+    "retire",
+    "run_id_on_disk",
+    "tree_sha256",
+    "verify",
+    "write_atomic",
+    "write_rows",
+]
+
+RECORD = "record.json"
+ATTEMPTS = "attempts"
+
+
+def file_sha256(path: Path) -> str:
+    """Hash a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def tree_sha256(folder: Path) -> str:
+    """Hash a folder: relative names, executable bits, link targets and contents."""
+    entries: dict[str, list[object]] = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            entries[name] = ["link", str(path.readlink())]
+        elif path.is_file():
+            entries[name] = [os.access(path, os.X_OK), file_sha256(path)]
+    return sha256_of(entries)
+
+
+@contextlib.contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    """Turn a full disk or quota into one line; nothing published is touched."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StageError(
+                f"{path}: no space left on the disk: free some and run the same "
+                "command again; finished stages are kept"
+            ) from error
+        raise
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that readers see the old or the new one, never a part.
+
+    Raises:
+        StageError: the disk is full; the previous file is untouched.
+    """
+    side = path.with_name(f".{path.name}.partial")
+    with _disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with side.open("wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            side.replace(path)
+        finally:
+            side.unlink(missing_ok=True)
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows as a Parquet table, atomically; an empty table keeps no columns."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(list(rows)), sink, compression="zstd")
+    write_atomic(path, sink.getvalue().to_pybytes())
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Read a Parquet table as rows.
+
+    Raises:
+        CorruptResultError: the file is missing, half written or not Parquet.
+    """
+    try:
+        return list(pq.read_table(path).to_pylist())
+    except (OSError, pa.ArrowException) as error:
+        raise CorruptResultError(
+            f"{path}: not a readable Parquet table: move its folder away and run "
+            "`make reproduce` again"
+        ) from error
+
+
+def file_ref(path: Path, folder: Path) -> TableRef:
+    """Describe a file beside its record."""
+    return TableRef(
+        path=path.relative_to(folder).as_posix(),
+        sha256=file_sha256(path),
+        bytes=path.stat().st_size,
+    )
+
+
+def publish(folder: Path, record: Record) -> Path:
+    """Write ``record.json`` last; afterwards the stage counts as finished."""
+    body = record.model_dump(mode="json")
+    text = json.dumps(
+        {"sha256": sha256_of(body), "record": body}, indent=1, ensure_ascii=False
+    )
+    path = folder / RECORD
+    write_atomic(path, text.encode())
+    return path
+
+
+def load_record(folder: Path) -> Record:
+    """Read a record and check its own hash (not its tables: see ``verify``).
+
+    Raises:
+        CorruptResultError: no record, an edited one, or one of another schema.
+    """
+    path = folder / RECORD
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        body, sha256 = data["record"], data["sha256"]
+    except FileNotFoundError as error:
+        raise CorruptResultError(
+            f"{path}: no record: run `make reproduce` to finish this stage"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptResultError(_broken(path, "not a record")) from error
+    text = canonical_json(body)  # made once: it costs as much as parsing
+    if hashlib.sha256(text.encode()).hexdigest() != sha256:
+        raise CorruptResultError(_broken(path, "edited after it was written"))
+    try:
+        return Record.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        raise CorruptResultError(_broken(path, "another schema version")) from error
+
+
+def _broken(path: Path, why: str) -> str:
+    return (
+        f"{path}: {why}: move the folder {path.parent} away and run `make reproduce`; "
+        "other stages are kept"
+    )
+
+
+def run_id_on_disk(folder: Path) -> str | None:
+    """Run id of the finished stage in a folder, or None if there is none."""
+    return load_record(folder).run_id if (folder / RECORD).exists() else None
+
+
+def retire(folder: Path) -> int:
+    """Move what a crashed or outdated run left to ``attempts/<n>``; return next n."""
+    attempts = folder / ATTEMPTS
+    done = len(list(attempts.iterdir())) if attempts.is_dir() else 0
+    left = (
+        [p for p in folder.iterdir() if p.name != ATTEMPTS] if folder.exists() else []
+    )
+    if left:
+        target = attempts / str(done + 1)
+        target.mkdir(parents=True)
+        for path in left:
+            shutil.move(path, target / path.name)
+        done += 1
+    folder.mkdir(parents=True, exist_ok=True)
+    return done + 1
+
+
+def verify(folder: Path) -> list[str]:
+    """Re-hash a finished stage; return one line per deviation (empty: intact)."""
+    try:
+        record = load_record(folder)
+    except CorruptResultError as error:
+        return [str(error)]
+    lines = []
+    for ref in record.files.values():
+        path = folder / ref.path
+        if not path.is_file():
+            lines.append(f"{path}: missing, its record says {ref.sha256[:12]}")
+        elif file_sha256(path) != ref.sha256:
+            lines.append(f"{path}: changed, its record says {ref.sha256[:12]}")
+    result = record.result
+    if result.kind == "submission":
+        tree = tree_sha256(folder / result.path)
+        if tree != result.sha256:
+            lines.append(f"{folder / result.path}: changed since it was submitted")
+    return lines
+
+
+def dump(rows: Sequence[Closed]) -> list[dict[str, Any]]:
+    """Render records as plain rows for ``write_rows``."""
+    return [row.model_dump(mode="json") for row in rows]

@@ -1,0 +1,301 @@
+"""A study: one profile with every file it names, and the jobs that follow from it.
+
+The run id of a job is the SHA-256 of its spec, and a spec holds the run ids it builds
+on: a changed parameter changes the ids downstream of it, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ibench.errors import ParameterError
+from ibench.paramfile import load_yaml, named
+from ibench.params import (
+    Agent,
+    Budget,
+    Gates,
+    Method,
+    ModelSpec,
+    PaperScenario,
+    Profile,
+    Scale,
+    SearchSpace,
+    SeedPair,
+)
+from ibench.records import Closed, sha256_of
+from ibench.serving.engines import Engine
+
+__all__ = ["NOTEBOOKS", "Cell", "Job", "Study"]
+
+NOTEBOOKS = {
+    "baseline": "1_baseline.ipynb",
+    "submission": "2_agent_run.ipynb",
+    "relaunch": "3_relaunch_load_test.ipynb",
+    "gating": "4_gating.ipynb",
+    "aggregation": "5_aggregation.ipynb",
+}
+ModelT = TypeVar("ModelT", bound=Closed)
+MEASURED = ("baseline", "submission", "relaunch")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of the grid: scenario, method (or the baseline), seed pair."""
+
+    scenario: str
+    method: str
+    seeds: SeedPair
+
+    @property
+    def path(self) -> Path:
+        """Folder below the profile's results."""
+        return Path(self.scenario) / self.method / self.seeds.label
+
+
+@dataclass(frozen=True)
+class Job:
+    """One stage of one cell: what make builds, what the runner runs."""
+
+    stage: str
+    folder: Path
+    spec: dict[str, Any]
+    parameters: dict[str, str]
+    needs: tuple[Path, ...]
+    limit_s: float
+    exclusive: bool
+    cell: Cell | None
+
+    @property
+    def run_id(self) -> str:
+        """SHA-256 of the spec; no time, host or path is in it."""
+        return sha256_of(self.spec)
+
+    @property
+    def name(self) -> str:
+        """Readable id within the profile, for example ``a/careful/21-1337/gating``."""
+        return f"{self.cell.path}/{self.stage}" if self.cell else self.stage
+
+
+class Study:
+    """A profile with its files loaded and checked.
+
+    Args:
+        profile: name of a file in ``params/profiles``.
+        params: the parameter folder.
+        results: the results root; this profile writes below ``results/<profile>``.
+
+    Raises:
+        ParameterError: anything in the files that is unknown, missing or mistyped.
+    """
+
+    def __init__(self, profile: str, params: Path, results: Path) -> None:
+        """Load everything the profile names, so that no stage can fail on it later."""
+        self.params = params.resolve()
+        self.results = results.resolve()
+        self.profile_path = named(self.params / "profiles", profile)
+        self.profile: Profile = load_yaml(Profile, self.profile_path)
+        if self.profile.name != profile:
+            raise ParameterError(
+                self.profile_path, "name", self.profile.name, f"must be {profile!r}"
+            )
+        self.root = self.results / profile
+        self.model = self._load(ModelSpec, "models", self.profile.model)
+        self.gates = self._load(Gates, "gates", self.profile.gates)
+        self.scenarios: dict[str, PaperScenario] = {
+            s: self._scenario(s) for s in self.profile.scenarios
+        }
+        self.baseline_engine = self.engine(self.profile.baseline_engine)
+        self.method_specs = {m.name: self._method(m) for m in self.profile.methods}
+
+    def _load(self, model: type[ModelT], folder: str, name: str) -> ModelT:
+        return load_yaml(model, named(self.params / folder, name))
+
+    def engine(self, name: str) -> Engine:
+        """Load one engine of ``params/engines``."""
+        return self._load(Engine, "engines", name)
+
+    def space(self, name: str) -> SearchSpace:
+        """Load one search space of ``params/search``."""
+        return self._load(SearchSpace, "search", name)
+
+    def agent(self, name: str) -> Agent:
+        """Load one agent of ``params/agents``."""
+        return self._load(Agent, "agents", name)
+
+    def prompt(self, name: str) -> str:
+        """Read one prompt template of ``params/prompts``."""
+        path = self.params / "prompts" / f"{name}.md"
+        if not path.is_file():
+            there = ", ".join(sorted(p.stem for p in path.parent.glob("*.md")))
+            raise ParameterError(
+                path.parent, "prompt", name, f"unknown; choose one of {there}"
+            )
+        return path.read_text(encoding="utf-8")
+
+    def _scenario(self, name: str) -> PaperScenario:
+        scenario = self._load(PaperScenario, "scenarios", name)
+        scale = self.profile.scale.get(name, Scale())
+        for phase in scale.phases:
+            if phase not in {p.name for p in scenario.phases}:
+                raise ParameterError(
+                    self.profile_path, f"scale.{name}.phases", phase, "no such phase"
+                )
+        if self.profile.seed_pairs > len(scenario.seed_pairs):
+            raise ParameterError(
+                self.profile_path,
+                "seed_pairs",
+                self.profile.seed_pairs,
+                f"scenario {name} has {len(scenario.seed_pairs)}",
+            )
+        return scale.apply(scenario, self.model.max_model_tokens)
+
+    def _method(self, method: Method) -> dict[str, Any]:
+        """Everything that defines a method, with the files it names inlined."""
+        spec: dict[str, Any] = {"method": method.model_dump(mode="json")}
+        if method.kind == "agent":
+            spec["agent"] = self.agent(method.agent).model_dump(mode="json")
+            spec["prompt"] = self.prompt(method.prompt)
+            return spec
+        engine = self.engine(method.engine)
+        spec["engine"] = engine.model_dump(mode="json")
+        if method.kind == "search":
+            space = self.space(method.space)
+            unknown = set(space.parameters) - set(engine.flags)
+            if space.engine != engine.name or unknown:
+                raise ParameterError(
+                    self.params / "search" / f"{method.space}.yaml",
+                    "parameters",
+                    ", ".join(sorted(unknown)) or space.engine,
+                    f"not flags of engine {engine.name}",
+                )
+            spec["space"] = space.model_dump(mode="json")
+        return spec
+
+    def method(self, name: str) -> Method:
+        """Look a method of the profile up.
+
+        Raises:
+            ParameterError: the profile has no such method.
+        """
+        for method in self.profile.methods:
+            if method.name == name:
+                return method
+        there = ", ".join(m.name for m in self.profile.methods)
+        raise ParameterError(
+            self.profile_path, "methods", name, f"unknown; choose one of {there}"
+        )
+
+    @property
+    def budget(self) -> Budget:
+        """The profile's budgets."""
+        return self.profile.budget
+
+    def cells(self) -> Iterator[Cell]:
+        """The grid: scenario by scenario, baseline first, seeds outside methods."""
+        for name, scenario in self.scenarios.items():
+            for seeds in scenario.seed_pairs[: self.profile.seed_pairs]:
+                yield Cell(name, "baseline", seeds)
+                for method in self.profile.methods:
+                    yield Cell(name, method.name, seeds)
+
+    @cached_property
+    def jobs(self) -> dict[str, Job]:
+        """Every job by name, upstream before downstream."""
+        jobs: dict[str, Job] = {}
+        for cell in self.cells():
+            stages = (
+                ("baseline",)
+                if cell.method == "baseline"
+                else ("submission", "relaunch", "gating")
+            )
+            for stage in stages:
+                job = self._job(stage, cell, jobs)
+                jobs[job.name] = job
+        spec = {
+            "stage": "aggregation",
+            "inputs": {n: j.run_id for n, j in jobs.items() if j.stage != "submission"},
+            "statistics": self.profile.statistics.model_dump(mode="json"),
+        }
+        final = [j for j in jobs.values() if j.stage in ("baseline", "gating")]
+        jobs["aggregation"] = Job(
+            stage="aggregation",
+            folder=self.root / "aggregation",
+            spec=spec,
+            parameters=self._parameters(None),
+            needs=tuple(j.folder for j in final),
+            limit_s=self.profile.limits.aggregation_s,
+            exclusive=False,
+            cell=None,
+        )
+        return jobs
+
+    def _parameters(self, cell: Cell | None) -> dict[str, str]:
+        values = {
+            "profile": self.profile.name,
+            "params_dir": str(self.params),
+            "results_dir": str(self.results),
+        }
+        if cell:
+            values |= {"scenario": cell.scenario, "seeds": cell.seeds.label}
+            if cell.method != "baseline":
+                values["method"] = cell.method
+        return values
+
+    def _job(self, stage: str, cell: Cell, jobs: dict[str, Job]) -> Job:
+        base = Cell(cell.scenario, "baseline", cell.seeds).path
+        needs = {
+            "baseline": [],
+            "submission": [],
+            "relaunch": [f"{cell.path}/submission"],
+            "gating": [f"{cell.path}/relaunch", f"{base}/baseline"],
+        }[stage]
+        spec = {"stage": stage, **self._stage_spec(stage, cell)}
+        spec["inputs"] = {jobs[n].stage: jobs[n].run_id for n in needs}
+        return Job(
+            stage=stage,
+            folder=self.root / cell.path / stage,
+            spec=spec,
+            parameters=self._parameters(cell),
+            needs=tuple(jobs[n].folder for n in needs),
+            limit_s=getattr(self.profile.limits, f"{stage}_s"),
+            exclusive=stage in MEASURED,
+            cell=cell,
+        )
+
+    def _stage_spec(self, stage: str, cell: Cell) -> dict[str, Any]:
+        profile = self.profile
+        if stage == "gating":
+            return {"gates": self.gates.model_dump(mode="json")}
+        spec: dict[str, Any] = {
+            "scenario": self.scenarios[cell.scenario].workload.model_dump(mode="json"),
+            "model": self.model.model_dump(mode="json"),
+            "documents": [profile.documents, profile.documents_revision],
+            "questions": profile.questions.model_dump(mode="json"),
+            "measure": profile.measure.model_dump(mode="json"),
+            "compat": profile.compat,
+        }
+        if stage == "submission":
+            spec["seed"] = cell.seeds.development
+            spec["budget"] = profile.budget.model_dump(mode="json")
+            return spec | self.method_specs[cell.method]
+        spec["seed"] = cell.seeds.evaluation
+        if stage == "baseline":
+            spec["engine"] = self.baseline_engine.model_dump(mode="json")
+            spec["config"] = profile.baseline_config
+        return spec
+
+    def job(self, name: str) -> Job:
+        """Look a job up by name.
+
+        Raises:
+            ParameterError: this profile has no such job.
+        """
+        if name not in self.jobs:
+            raise ParameterError(
+                self.profile_path, "job", name, "not in this profile's grid"
+            )
+        return self.jobs[name]

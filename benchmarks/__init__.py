@@ -1,0 +1,1 @@
+"""Speed of the workbench itself: stage overhead, sampling, aggregation."""

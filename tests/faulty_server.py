@@ -1,0 +1,182 @@
+"""An HTTP server over raw sockets that misbehaves on request."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import socketserver
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+TOKENS = [" one", " two", " drei", " vier", " fünf", " 六", " 🚀", " eight"]
+TEXT = "".join(TOKENS)
+DONE = b"data: [DONE]\n\n"
+
+
+def event(value: Any) -> bytes:
+    return f"data: {json.dumps(value, ensure_ascii=False)}\n\n".encode()
+
+
+def chunk(text: str | None, reason: str | None = None) -> bytes:
+    delta = {} if text is None else {"content": text}
+    choice = {"index": 0, "delta": delta, "finish_reason": reason}
+    return event({"model": "faulty", "choices": [choice]})
+
+
+USAGE = event(
+    {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": len(TOKENS)}}
+)
+GOOD = [*map(chunk, TOKENS), chunk(None, "length"), USAGE, DONE]
+
+
+class _Reply:
+    """Writes to one client."""
+
+    def __init__(self, connection: socket.socket, body: dict[str, Any]) -> None:
+        self._connection = connection
+        self.body = body
+
+    def raw(self, data: bytes) -> None:
+        self._connection.sendall(data)
+
+    def head(self, status: int = 200, kind: str = "text/event-stream") -> None:
+        line = f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\n"
+        self.raw(f"{line}Connection: close\r\n\r\n".encode())
+
+    def json(self, value: Any, status: int = 200) -> None:
+        self.head(status, "application/json")
+        self.raw(json.dumps(value).encode())
+
+    def events(self, items: list[bytes]) -> None:
+        self.head()
+        for item in items:
+            self.raw(item)
+
+
+def _hang(reply: _Reply) -> None:
+    reply.events(GOOD[:3])
+    time.sleep(5)
+
+
+def _trickle(reply: _Reply) -> None:
+    reply.head()
+    for _ in range(100):
+        reply.raw(chunk("x"))
+        time.sleep(0.05)
+
+
+def _one_byte_at_a_time(reply: _Reply) -> None:
+    reply.head()
+    for byte in b"".join(GOOD):
+        reply.raw(bytes([byte]))
+
+
+def _breaks_chunked_encoding(reply: _Reply) -> None:
+    head = b"HTTP/1.1 200 X\r\nContent-Type: text/event-stream\r\n"
+    reply.raw(head + b"Transfer-Encoding: chunked\r\n\r\n")
+    reply.raw(b"%x\r\n" % len(GOOD[0]) + GOOD[0] + b"\r\n")
+
+
+def _transformers(reply: _Reply) -> None:
+    if "ignore_eos" in reply.body:
+        reply.json({"detail": "Unexpected fields: {'ignore_eos'}"}, 422)
+    else:
+        reply.events(GOOD)
+
+
+def _flood(reply: _Reply) -> None:
+    reply.head()
+    while True:
+        reply.raw(b": " + b"x" * 2**20 + b"\n")
+
+
+WHOLE = {"choices": [{"message": {"content": TEXT}, "finish_reason": "stop"}]}
+MODES: dict[str, Callable[[_Reply], None]] = {
+    "good": lambda r: r.events(GOOD),
+    "one_byte": _one_byte_at_a_time,
+    "status_500": lambda r: r.json({"error": {"message": "boom"}}, 500),
+    "broken_json": lambda r: r.events([GOOD[0], b"data: {oops\n\n", DONE]),
+    "wrong_shape": lambda r: r.events([event({"choices": [{"delta": 1}]}), DONE]),
+    "hang": _hang,
+    "trickle": _trickle,
+    "truncated": lambda r: r.events(GOOD[:4]),
+    "broken_chunks": _breaks_chunked_encoding,
+    "error_event": lambda r: r.events([GOOD[0], event({"error": "out of memory"})]),
+    "json": lambda r: r.json(WHOLE),
+    "json_as_events": lambda r: r.events([json.dumps(WHOLE).encode()]),
+    "short": lambda r: r.events([chunk(" one"), chunk(None, "stop"), DONE]),
+    "empty": lambda r: r.events([chunk(""), chunk(None, "stop"), DONE]),
+    "nothing": lambda r: r.events([]),
+    "closes": lambda _: None,
+    "not_http": lambda r: r.raw(b"hello\r\n\r\n"),
+    "flood": _flood,
+    "transformers": _transformers,
+    "refuses": lambda r: r.json({"detail": "no ignore_eos, no anything"}, 422),
+}
+
+
+class _Handler(socketserver.BaseRequestHandler):
+    server: _Server
+
+    def handle(self) -> None:
+        with contextlib.suppress(OSError):
+            head, _, rest = self._read()
+            if head.startswith(b"GET"):
+                _Reply(self.request, {}).json({"data": []})
+                return
+            body = json.loads(rest)
+            self.server.bodies.append(body)
+            self.server.mode(_Reply(self.request, body))
+
+    def _read(self) -> tuple[bytes, bytes, bytes]:
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += self._more()
+        head, separator, rest = data.partition(b"\r\n\r\n")
+        length = 0
+        for line in head.lower().split(b"\r\n"):
+            if line.startswith(b"content-length:"):
+                length = int(line.split(b":")[1])
+        while len(rest) < length:
+            rest += self._more()
+        return head, separator, rest
+
+    def _more(self) -> bytes:
+        data: bytes = self.request.recv(65536)
+        if not data:
+            raise OSError("client left")
+        return data
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 64
+
+    def __init__(self, mode: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.mode = MODES[mode]
+        self.bodies: list[dict[str, Any]] = []
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+@contextlib.contextmanager
+def faulty_server(mode: str) -> Iterator[_Server]:
+    """Serve one mode; the server has ``base_url`` and the ``bodies`` it was sent."""
+    with _Server(mode) as server:
+        thread = threading.Thread(
+            target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        )
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()

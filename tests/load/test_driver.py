@@ -1,0 +1,232 @@
+"""From planned requests to judged results."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ibench.load.client import HttpxClient
+from ibench.load.driver import (
+    Dialect,
+    ask_questions,
+    build_body,
+    negotiate_dialect,
+    run_phase,
+    served_model_name,
+)
+from ibench.records import (
+    FailureKind,
+    Question,
+    RequestResult,
+    RequestSpec,
+)
+from tests.faulty_server import TEXT, TOKENS, faulty_server
+
+MESSAGES = ({"role": "user", "content": "hi"},)
+
+
+def _spec(number: int = 0, *, ignore_eos: bool = True) -> RequestSpec:
+    return RequestSpec(
+        request_id=f"r{number}",
+        messages=MESSAGES,
+        max_tokens=len(TOKENS),
+        temperature=0.7,
+        ignore_eos=ignore_eos,
+        document_id="d",
+        target_input_tokens=1,
+        input_tokens=1,
+        source_tokens=1,
+        content_hash=f"{number:064x}",
+    )
+
+
+def _words(text: str) -> int:
+    return len(text.split())
+
+
+def _phase(mode: str, *, ignore_eos: bool = True) -> RequestResult:
+    with faulty_server(mode) as server:
+        (result,) = run_phase(
+            HttpxClient(),
+            server.base_url,
+            [_spec(ignore_eos=ignore_eos)],
+            model_id="m",
+            dialect="ignore_eos",
+            phase_name="burst",
+            offsets_ns=[0],
+            concurrency=1,
+            request_timeout_s=0.8,
+            count_tokens=_words,
+            min_length_ratio=0.9,
+        )
+    return result
+
+
+@pytest.mark.parametrize("mode", ["good", "one_byte"])
+def test_good_answers(mode: str) -> None:
+    result = _phase(mode)
+    assert (result.failure, result.error) == (None, None)
+    assert (result.text, result.first_text) == (TEXT, TOKENS[0])
+    assert result.tokens == result.usage_tokens == len(TOKENS)
+    assert (result.prompt_tokens, result.model) == (3, "faulty")
+    assert result.finish_reason == "length"
+    assert [c.text for c in result.chunks] == TOKENS
+    assert result.first_token_ns == result.chunks[0].t_read_ns
+    assert result.last_token_ns == result.chunks[-1].t_read_ns
+    assert result.sent_ns is not None
+    assert result.first_byte_ns is not None
+    assert result.scheduled_ns <= result.sent_ns <= result.first_byte_ns
+    assert result.first_byte_ns <= result.first_token_ns <= result.end_ns
+
+
+@pytest.mark.parametrize(
+    ("mode", "failure"),
+    [
+        ("status_500", FailureKind.HTTP_STATUS),
+        ("broken_json", FailureKind.MALFORMED),
+        ("wrong_shape", FailureKind.MALFORMED),
+        ("hang", FailureKind.TIMEOUT),
+        ("truncated", FailureKind.TRUNCATED),
+        ("broken_chunks", FailureKind.TRUNCATED),
+        ("nothing", FailureKind.TRUNCATED),
+        ("error_event", FailureKind.ERROR_EVENT),
+        ("json", FailureKind.NOT_STREAMED),
+        ("json_as_events", FailureKind.NOT_STREAMED),
+        ("short", FailureKind.SHORT),
+        ("empty", FailureKind.EMPTY),
+        ("closes", FailureKind.CONNECT),
+    ],
+)
+def test_failures_have_their_names(mode: str, failure: FailureKind) -> None:
+    result = _phase(mode)
+    assert result.failure == failure
+    assert result.error
+    if result.status != 200:
+        assert result.tokens is None
+
+
+def test_without_ignore_eos_an_answer_may_be_short() -> None:
+    result = _phase("short", ignore_eos=False)
+    assert result.failure is None
+    assert result.tokens == 1
+
+
+def test_one_offset_per_request() -> None:
+    with faulty_server("good") as server, pytest.raises(ValueError, match="zip"):
+        run_phase(
+            HttpxClient(),
+            server.base_url,
+            [_spec()],
+            model_id="m",
+            dialect="ignore_eos",
+            phase_name="p",
+            offsets_ns=[0, 0],
+            concurrency=1,
+            request_timeout_s=1,
+            count_tokens=_words,
+            min_length_ratio=0.9,
+        )
+
+
+@pytest.mark.parametrize(
+    ("mode", "dialect", "probes"),
+    [
+        ("good", "ignore_eos", 1),
+        ("transformers", "generation_config", 2),
+        ("refuses", "ignore_eos", 2),
+        ("status_500", "ignore_eos", 1),
+    ],
+)
+def test_negotiation(mode: str, dialect: Dialect, probes: int) -> None:
+    with faulty_server(mode) as server:
+        found = negotiate_dialect(
+            HttpxClient(),
+            server.base_url,
+            "m",
+            temperature=0.7,
+            request_timeout_s=5,
+        )
+        assert found == dialect
+        assert len(server.bodies) == probes
+        assert all(body["temperature"] == 0.7 for body in server.bodies)
+
+
+def test_bodies_of_both_dialects() -> None:
+    one = json.loads(build_body(_spec(), "m", "ignore_eos", 5))
+    assert one == {
+        "model": "m",
+        "messages": list(MESSAGES),
+        "max_tokens": len(TOKENS),
+        "temperature": 0.7,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "seed": 5,
+        "ignore_eos": True,
+    }
+    other = json.loads(build_body(_spec(), "m", "generation_config", None))
+    config = json.loads(other.pop("generation_config"))
+    assert config == {"eos_token_id": -1, "do_sample": True, "top_k": 0}
+    assert other == {k: v for k, v in one.items() if k not in {"seed", "ignore_eos"}}
+    free = json.loads(
+        build_body(_spec(ignore_eos=False), "m", "generation_config", None)
+    )
+    assert free == other
+
+
+def test_seeds_differ_between_requests_and_repeat() -> None:
+    def sent() -> list[int]:
+        with faulty_server("good") as server:
+            run_phase(
+                HttpxClient(),
+                server.base_url,
+                [_spec(2**230), _spec(2**231)],
+                model_id="m",
+                dialect="ignore_eos",
+                phase_name="p",
+                offsets_ns=[0, 0],
+                concurrency=1,
+                request_timeout_s=1,
+                count_tokens=_words,
+                min_length_ratio=0.9,
+            )
+            return [body["seed"] for body in server.bodies]
+
+    assert sent() == sent()
+    assert len(set(sent())) == 2
+
+
+def test_questions_are_greedy_and_of_any_length() -> None:
+    questions = [
+        Question(
+            question_id=f"q{i}",
+            messages=MESSAGES,
+            options=4,
+            gold="A",
+            max_tokens=99,
+            content_hash="0" * 64,
+        )
+        for i in range(3)
+    ]
+    with faulty_server("good") as server:
+        results = ask_questions(
+            HttpxClient(),
+            server.base_url,
+            questions,
+            "m",
+            concurrency=2,
+            request_timeout_s=5,
+            count_tokens=_words,
+        )
+        assert {body["temperature"] for body in server.bodies} == {0}
+        assert all("ignore_eos" not in body for body in server.bodies)
+    assert [r.request_id for r in results] == ["q0", "q1", "q2"]
+    assert {(r.phase, r.failure, r.requested_tokens) for r in results} == {
+        ("quality", None, 99)
+    }
+
+
+def test_served_model_name() -> None:
+    assert served_model_name(("a", "b"), Path("/m")) == "a"
+    assert served_model_name((), Path("/m")) == "/m"

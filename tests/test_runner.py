@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import io
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from ibench.errors import ParameterError, StageError, StageTimeoutError, UserError
+from ibench.runner import StageRunner
+from ibench.serving.sandbox import detect
+from ibench.status import Line, last_status
+from ibench.store import RECORD
+from ibench.study import Study
+from tests.test_notebook import make
+
+REPOSITORY = Path(__file__).parents[1]
+PARAMETERS = """
+profile = "smoke"
+params_dir = "params"
+results_dir = "results"
+scenario = "a"
+seeds = "21-1337"
+"""
+OPEN = """
+from ibench.workbench import open_job
+job = open_job("baseline", profile=profile, params_dir=params_dir,
+               results_dir=results_dir, scenario=scenario, seeds=seeds)
+"""
+PUBLISH = """
+from ibench.records import StudyResult
+job.status.phase("publishing soon")
+job.publish(StudyResult(runs=0, outcomes={}, report="r", files={}))
+"""
+
+
+class Bench:
+    """A runner over one made notebook in the place of a baseline."""
+
+    def __init__(self, folder: Path, *cells: str, limit_s: float = 60.0) -> None:
+        self.study = Study("smoke", REPOSITORY / "params", folder / "results")
+        job = self.study.jobs["a/baseline/21-1337/baseline"]
+        self.job = dataclasses.replace(job, limit_s=limit_s)
+        (folder / "notebooks").mkdir()
+        make(folder / "notebooks" / "1_baseline.ipynb", PARAMETERS, *cells)
+        self.stream = io.StringIO()
+        self.runner = StageRunner(self.study, folder / "notebooks", Line(self.stream))
+
+    def run(self) -> None:
+        self.runner.run(self.job)
+
+    @property
+    def attempts(self) -> list[str]:
+        folder = self.job.folder / "attempts"
+        return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.ipynb"))
+
+
+def alive(marker: str) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                line = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if marker.encode() in line:
+                found.append(int(entry.name))
+    return found
+
+
+def gone(marker: str, within_s: float = 5.0) -> bool:
+    end = time.monotonic() + within_s
+    while alive(marker) and time.monotonic() < end:
+        time.sleep(0.05)
+    return not alive(marker)
+
+
+def test_a_stage_publishes_its_record_and_keeps_the_notebook_as_a_log(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(tmp_path, OPEN, PUBLISH)
+    bench.run()
+    assert (bench.job.folder / RECORD).exists()
+    assert (bench.job.folder / "executed.ipynb").exists()
+    assert "done in" in bench.stream.getvalue()
+    assert last_status(bench.job.folder, 0.0)[0] == "publishing"
+    before = (bench.job.folder / RECORD).stat().st_mtime_ns
+    bench.run()
+    assert (bench.job.folder / RECORD).stat().st_mtime_ns == before
+
+
+def test_a_failing_cell_leaves_evidence_and_no_record(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, OPEN, "raise RuntimeError('out of\\nluck')", PUBLISH)
+    with pytest.raises(StageError, match="RuntimeError: out of luck") as caught:
+        bench.run()
+    assert "\n" not in str(caught.value)
+    assert not (bench.job.folder / RECORD).exists()
+    assert bench.attempts == ["1/executed.ipynb"]
+
+
+def test_a_users_mistake_in_a_stage_exits_with_2(tmp_path: Path) -> None:
+    cell = (
+        "from ibench.errors import ParameterError\n"
+        "raise ParameterError('f', 'k', 1, 'r')"
+    )
+    with pytest.raises(UserError, match="ParameterError: f: k: 1: r") as caught:
+        Bench(tmp_path, OPEN, cell).run()
+    assert caught.value.exit_code == 2
+
+
+def test_leaving_early_with_exit_code_zero_is_no_success(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, OPEN, "import sys\nsys.exit(0)", PUBLISH)
+    with pytest.raises(StageError):
+        bench.run()
+    assert not (bench.job.folder / RECORD).exists()
+
+
+def test_a_stage_that_publishes_nothing_fails(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="published nothing"):
+        Bench(tmp_path, OPEN).run()
+
+
+def test_unknown_parameters_are_refused_before_anything_starts(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, OPEN, PUBLISH)
+    make(tmp_path / "notebooks" / "1_baseline.ipynb", "profil = 'smoke'", OPEN)
+    with pytest.raises(ParameterError, match="did you mean 'profil'"):
+        bench.run()
+    assert not bench.job.folder.exists()
+
+
+def test_the_limit_of_the_whole_run_ends_everything(tmp_path: Path) -> None:
+    marker = f"sleep 987{os.getpid()}"
+    cell = (
+        f"import subprocess\nsubprocess.Popen(['setsid', *{marker.split()!r}]).wait()"
+    )
+    bench = Bench(tmp_path, cell, limit_s=6.0)
+    with pytest.raises(StageTimeoutError, match=r"limits\.baseline_s"):
+        bench.run()
+    assert gone(marker.replace(" ", "\0"))
+
+
+@pytest.mark.skipif(detect() != "bwrap", reason="needs a PID namespace")
+def test_a_killed_runner_leaves_no_grandchild(tmp_path: Path) -> None:
+    marker = f"sleep\x00986{os.getpid()}"
+    argv = ["setsid", *marker.split("\0")]
+    cell = f"import subprocess\nsubprocess.Popen({argv!r}).wait()"
+    make_runner = textwrap.dedent(
+        f"""
+        from pathlib import Path
+        from tests.test_runner import Bench
+        Bench(Path({str(tmp_path)!r}), {cell!r}).run()
+        """
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", make_runner], cwd=REPOSITORY, start_new_session=True
+    )
+    end = time.monotonic() + 30
+    while not alive(marker) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert alive(marker), "the stage never started its grandchild"
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    assert gone(marker)
+
+
+def test_sigterm_ends_a_stage_in_one_line_and_it_can_continue(tmp_path: Path) -> None:
+    text = textwrap.dedent(
+        f"""
+        from pathlib import Path
+        from ibench.errors import StageError
+        from tests.test_runner import Bench
+        bench = Bench(Path({str(tmp_path)!r}), "import time; time.sleep(60)")
+        print("started", flush=True)
+        try:
+            bench.run()
+        except StageError as error:
+            print(error)
+        """
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", text], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "started\n"
+    time.sleep(2.0)
+    child.terminate()
+    out, _ = child.communicate(timeout=30)
+    assert "stopped by SIGTERM; run it again to continue" in out
+    assert out.count("\n") == 1
+
+
+def test_two_measuring_stages_never_overlap(tmp_path: Path) -> None:
+    text = textwrap.dedent(
+        f"""
+        import sys
+        from pathlib import Path
+        from ibench.status import Line
+        from tests.test_runner import OPEN, PUBLISH, Bench
+        bench = Bench(Path({str(tmp_path)!r}), OPEN, PUBLISH)
+        bench.runner.line = Line(sys.stdout)
+        bench.run()
+        """
+    )
+    results = tmp_path / "results"
+    results.mkdir()
+    with (results / ".measuring.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        child = subprocess.Popen(
+            [sys.executable, "-c", text],
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert child.stdout is not None
+        assert "waiting for the machine" in child.stdout.readline()
+        assert not list(results.rglob("request.json"))
+    rest, _ = child.communicate(timeout=60)
+    assert "done in" in rest
+    assert list(results.rglob(RECORD))

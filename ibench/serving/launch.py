@@ -139,40 +139,40 @@ def launch(
     warning = PROCESS_GROUP_WARNING if sandbox_kind == "process_group" else None
     refused = _refuse(folder / LAUNCHER, port)
     if refused is not None:
-        record = Launch(
-            outcome=refused[0],
-            detail=refused[1],
-            ready_s=None,
-            sandbox=sandbox_kind,
-            warning=warning,
-        )
+        record = _refused(refused, sandbox_kind, warning)
         return RunningServer(record, base_url, port, None)
-    env = {"HOST": _HOST, "PORT": str(port), "MODEL_ID": model_id}
-    sandbox = Sandbox(
-        workdir=folder,
-        read_only=(model_dir, *extra_read_only),
-        env={**env, "MODEL_PATH": str(model_dir)},
-    )
-    start_ns = clock()
+    env = {"HOST": _HOST, "PORT": str(port)}
+    env |= {"MODEL_ID": model_id, "MODEL_PATH": str(model_dir)}
+    read_only = (model_dir, *extra_read_only)
+    sandbox = Sandbox(workdir=folder, read_only=read_only, env=env)
+    started_ns = clock()
     supervised = Supervised([f"./{LAUNCHER}"], sandbox, sandbox_kind, log_path)
+    end_ns = started_ns + int(ready_timeout_s * 1e9)
     try:
-        end_ns = start_ns + int(ready_timeout_s * 1e9)
         outcome, probe = _await_ready(supervised, base_url, port, end_ns, clock)
-        ready = outcome == LaunchOutcome.READY
-        record = Launch(
-            outcome=outcome,
-            detail=probe.detail,
-            ready_s=(clock() - start_ns) / 1e9 if ready else None,
-            sandbox=sandbox_kind,
-            warning=warning,
-            served_models=probe.models,
-            log_tail=_tail(log_path),
-            exit_code=supervised.exit_code(),
-        )
+        ready_s = (clock() - started_ns) / 1e9
     except BaseException:
         supervised.stop(0.0)
         raise
+    record = Launch(
+        outcome=outcome,
+        detail=probe.detail,
+        ready_s=ready_s if outcome == LaunchOutcome.READY else None,
+        sandbox=sandbox_kind,
+        warning=warning,
+        served_models=probe.models,
+        log_tail=_tail(log_path),
+        exit_code=supervised.exit_code(),
+    )
     return RunningServer(record, base_url, port, supervised)
+
+
+def _refused(
+    why: tuple[LaunchOutcome, str], kind: SandboxKind, warning: str | None
+) -> Launch:
+    return Launch(
+        outcome=why[0], detail=why[1], ready_s=None, sandbox=kind, warning=warning
+    )
 
 
 def _refuse(launcher: Path, port: int) -> tuple[LaunchOutcome, str] | None:

@@ -45,7 +45,7 @@ def sampling_rows(
             input_tokens=scenario.input_tokens,
             output_tokens=scenario.output_tokens,
             range_ratio=scenario.range_ratio,
-            requests=scenario.requests,
+            requests=scenario.starts(replay=True)[-1],
             temperature=scenario.temperature,
             ignore_eos=scenario.ignore_eos,
             max_model_len=scenario.max_model_tokens,

@@ -92,12 +92,13 @@ class Assets:
         n: int | None = None,
     ) -> tuple[RequestSpec, ...]:
         """Request set of a scenario: ``dev``, ``eval`` or ``warmup``."""
+        replay = self.study.profile.measure.replay_phases
         spec = WorkloadSpec(
             seed=seed,
             input_tokens=scenario.input_tokens,
             output_tokens=scenario.output_tokens,
             range_ratio=scenario.range_ratio,
-            requests=n or scenario.requests,
+            requests=n or scenario.starts(replay=replay)[-1],
             temperature=scenario.temperature,
             ignore_eos=scenario.ignore_eos,
             max_model_len=scenario.max_model_tokens,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ibench.errors import MetricUndefinedError
@@ -17,7 +18,7 @@ from ibench.load.driver import (
     served_model_name,
 )
 from ibench.metrics import objective, summarize
-from ibench.params import Measure, Scenario
+from ibench.params import Measure, Phase, Scenario
 from ibench.records import (
     PhaseSummary,
     Question,
@@ -115,7 +116,7 @@ def measure_scenario(
     Args:
         server: where and how to send.
         scenario: phases and objective.
-        requests: the request set; every phase replays its head.
+        requests: the request set; each phase has its own part of it.
         warmup: disjoint requests, sent first and thrown away.
         settings: time-outs, length contract, SLOs.
         seed: names the arrival vectors.
@@ -124,39 +125,18 @@ def measure_scenario(
         limit: requests a phase at most (a quick evaluation).
         progress: told the phase that starts.
     """
-    client = HttpxClient()
-
-    def run(
-        name: str, todo: Sequence[RequestSpec], offsets: Sequence[int], cap: int
-    ) -> tuple[RequestResult, ...]:
-        return run_phase(
-            client,
-            server.base_url,
-            todo,
-            model_id=server.model,
-            dialect=server.dialect,
-            phase_name=name,
-            offsets_ns=offsets,
-            concurrency=cap,
-            request_timeout_s=settings.request_timeout_s,
-            count_tokens=count_tokens,
-            min_length_ratio=settings.min_length_ratio,
-        )
-
+    send = partial(_send, server, settings, count_tokens)
     progress("warm-up")
-    run("warmup", warmup, [0] * len(warmup), len(warmup))
+    send("warmup", warmup, [0] * len(warmup), len(warmup))
     results: list[RequestResult] = []
     summaries: list[PhaseSummary] = []
-    for phase in scenario.phases:
+    starts = scenario.starts(replay=settings.replay_phases)
+    for start, phase in zip(starts, scenario.phases, strict=False):
         progress(f"load: {phase.name}")
         n = min(phase.requests, limit or phase.requests)
-        name = f"{seed}:arrivals:{scenario.id}:{phase.name}"
-        offsets = arrival_offsets_ns(phase.arrivals, n, phase.rate_per_s, name)
-        if folder is None:
-            sha256 = sha256_of(list(offsets))
-        else:
-            sha256 = save_arrivals(folder / f"arrivals-{phase.name}.json", offsets)
-        done = run(phase.name, requests[:n], offsets, phase.concurrency)
+        offsets, sha256 = _arrivals(f"{seed}:arrivals:{scenario.id}", phase, n, folder)
+        todo = requests[start : start + n]
+        done = send(phase.name, todo, offsets, phase.concurrency)
         results.extend(done)
         summaries.append(
             summarize(
@@ -175,3 +155,39 @@ def measure_scenario(
     except MetricUndefinedError as error:
         value, detail = None, str(error)
     return Measurement(tuple(results), tuple(summaries), value, detail)
+
+
+def _send(
+    server: Server,
+    settings: Measure,
+    count_tokens: Callable[[str], int],
+    name: str,
+    requests: Sequence[RequestSpec],
+    offsets_ns: Sequence[int],
+    concurrency: int,
+) -> tuple[RequestResult, ...]:
+    return run_phase(
+        HttpxClient(),
+        server.base_url,
+        requests,
+        model_id=server.model,
+        dialect=server.dialect,
+        phase_name=name,
+        offsets_ns=offsets_ns,
+        concurrency=concurrency,
+        request_timeout_s=settings.request_timeout_s,
+        count_tokens=count_tokens,
+        min_length_ratio=settings.min_length_ratio,
+    )
+
+
+def _arrivals(
+    seed_name: str, phase: Phase, n: int, folder: Path | None
+) -> tuple[tuple[int, ...], str]:
+    """Compute a phase's arrival vector and its hash; save it if there is a folder."""
+    offsets = arrival_offsets_ns(
+        phase.arrivals, n, phase.rate_per_s, f"{seed_name}:{phase.name}"
+    )
+    if folder is None:
+        return offsets, sha256_of(list(offsets))
+    return offsets, save_arrivals(folder / f"arrivals-{phase.name}.json", offsets)

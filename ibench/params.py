@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, model_validator
@@ -80,10 +81,17 @@ class Scenario(Closed):
     objective: Literal["ttft", "tpot", "request_rate", "balanced"]
     phases: tuple[Phase, ...] = Field(min_length=1)
 
-    @property
-    def requests(self) -> int:
-        """Size of the request set: every phase replays from its head."""
-        return max(p.requests for p in self.phases)
+    def starts(self, *, replay: bool) -> tuple[int, ...]:
+        """First request of each phase in the request set, and the set's size last.
+
+        Args:
+            replay: every phase sends the same requests, as the original does; else
+                each has its own, so that no phase finds another's prefix cache warm.
+        """
+        counts = [p.requests for p in self.phases]
+        if replay:
+            return (*(0 for _ in counts), max(counts))
+        return tuple(itertools.accumulate(counts, initial=0))
 
 
 class PaperScenario(Scenario):
@@ -162,6 +170,9 @@ class Measure(Closed):
     request_timeout_s: float = Field(gt=0)
     ready_timeout_s: float = Field(gt=0)
     min_length_ratio: float = Field(gt=0, le=1, description="shorter output fails")
+    replay_phases: bool = Field(
+        default=False, description="phases share their requests (the original's way)"
+    )
     ttft_slo_s: float = Field(gt=0)
     tpot_slo_s: float = Field(gt=0)
 

@@ -153,6 +153,12 @@ def test_run_ids_change_downstream_of_a_change_and_nowhere_else(
     assert changed == {n for n in before if n.endswith("gating") or n == "aggregation"}
 
 
+def test_phases_have_requests_of_their_own_unless_they_replay(tmp_path: Path) -> None:
+    scenario = Study("h100", PARAMS, tmp_path).scenarios["c"]
+    assert scenario.starts(replay=False) == (0, 256, 512, 768)
+    assert scenario.starts(replay=True) == (0, 0, 0, 256)
+
+
 def test_run_ids_hold_no_path(tmp_path: Path) -> None:
     here = Study("smoke", PARAMS, tmp_path / "one").jobs
     there = Study("smoke", PARAMS, tmp_path / "two").jobs

@@ -15,7 +15,7 @@ import pytest
 from ibench.assets import Assets
 from ibench.records import BaselineResult, Evidence, StudyResult
 from ibench.serving.sandbox import detect
-from ibench.store import load_record
+from ibench.store import load_record, read_rows
 from ibench.study import Study
 from ibench.workloads import set_hash
 
@@ -123,6 +123,13 @@ def test_request_hashes_equal_those_of_an_undisturbed_run(chain: Chain) -> None:
         assert evidence.requests_sha256 == set_hash(fresh)
         checked += 1
     assert checked == 8
+
+
+def test_no_two_phases_share_a_request(chain: Chain) -> None:
+    cell = chain.results / "smoke" / "c" / "first-working" / "21-1337"
+    rows = read_rows(cell / "relaunch" / "requests.parquet")
+    assert {row["phase"] for row in rows} == {"burst", "poisson", "constant"}
+    assert len({row["request_id"] for row in rows}) == len(rows) == 24
 
 
 def test_the_second_run_executes_no_stage(chain: Chain) -> None:

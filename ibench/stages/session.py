@@ -24,7 +24,10 @@ from ibench.workbench import OpenJob
 
 __all__ = ["session_submission"]
 
-INSTALLED = "Python with torch and transformers (`transformers serve`)"
+INSTALLED = (
+    "Python with torch and transformers (`transformers serve`), and the baseline's "
+    "server (`python -m ibench.serving.reference`)"
+)
 
 
 def session_submission(job: OpenJob, method: AgentMethod, target: Path) -> Submission:

@@ -6,7 +6,14 @@ import os
 from pathlib import Path
 
 from ibench.errors import CorruptResultError
-from ibench.store import RECORD, retire, run_id_on_disk, verify, write_atomic
+from ibench.store import (
+    RECORD,
+    attempt_count,
+    retire,
+    run_id_on_disk,
+    verify,
+    write_atomic,
+)
 from ibench.study import Job, Study
 
 __all__ = ["make_rules", "retire_outdated", "status_table", "verify_all"]
@@ -60,8 +67,7 @@ def status_table(study: Study) -> list[str]:
     """One line a job: done, missing, broken, with its attempts."""
     lines = []
     for job in study.jobs.values():
-        attempts = job.folder / "attempts"
-        tried = len(list(attempts.iterdir())) if attempts.is_dir() else 0
+        tried = attempt_count(job.folder)
         note = f" ({tried} earlier attempts)" if tried else ""
         lines.append(f"{_state(job):8} {job.name}{note}")
     return lines

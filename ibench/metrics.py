@@ -30,7 +30,6 @@ __all__ = [
     "percentile",
     "request_rate_per_s",
     "send_lag_s",
-    "slo_attainment",
     "summarize",
     "token_rate_per_s",
     "tpot_s",
@@ -200,19 +199,6 @@ def goodput_per_s(
         MetricUndefinedError: no requests, or completed ones in no time.
     """
     return _rate(sum(_meets(r, ttft_slo_s, tpot_slo_s) for r in results), results)
-
-
-def slo_attainment(
-    results: Sequence[RequestResult], ttft_slo_s: float, tpot_slo_s: float
-) -> float:
-    """Share of all requests, failed ones included, that meet both limits.
-
-    Raises:
-        MetricUndefinedError: there are no requests.
-    """
-    if not results:
-        raise MetricUndefinedError("attainment of no requests")
-    return sum(_meets(r, ttft_slo_s, tpot_slo_s) for r in results) / len(results)
 
 
 def failure_rate(results: Sequence[RequestResult]) -> float:

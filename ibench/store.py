@@ -26,6 +26,7 @@ from ibench.records import Closed, Record, TableRef, canonical_json, sha256_of
 
 __all__ = [
     "RECORD",
+    "attempt_count",
     "dump",
     "file_ref",
     "file_sha256",
@@ -174,10 +175,15 @@ def run_id_on_disk(folder: Path) -> str | None:
     return load_record(folder).run_id if (folder / RECORD).exists() else None
 
 
+def attempt_count(folder: Path) -> int:
+    """How many earlier attempts a stage folder keeps."""
+    attempts = folder / ATTEMPTS
+    return len(list(attempts.iterdir())) if attempts.is_dir() else 0
+
+
 def retire(folder: Path) -> int:
     """Move what a crashed or outdated run left to ``attempts/<n>``; return next n."""
-    attempts = folder / ATTEMPTS
-    done = len(list(attempts.iterdir())) if attempts.is_dir() else 0
+    attempts, done = folder / ATTEMPTS, attempt_count(folder)
     left = (
         [p for p in folder.iterdir() if p.name != ATTEMPTS] if folder.exists() else []
     )

@@ -20,6 +20,7 @@ from ibench.records import Closed, Provenance, Record
 from ibench.status import StatusLog
 from ibench.store import (
     RECORD,
+    attempt_count,
     dump,
     file_ref,
     file_sha256,
@@ -112,7 +113,6 @@ class OpenJob:
 
     def _provenance(self) -> Provenance:
         lock = REPOSITORY / "requirements.lock"
-        attempts = self.folder / "attempts"
         commit, dirty = _git()
         seeds = {"questions": self.study.profile.questions.seed}
         if self.job.cell:
@@ -136,7 +136,7 @@ class OpenJob:
             started_utc=self._started_utc,
             ended_utc=_utc(),
             wall_s=time.monotonic() - self._started,
-            attempt=1 + (len(list(attempts.iterdir())) if attempts.is_dir() else 0),
+            attempt=1 + attempt_count(self.folder),
         )
 
 

@@ -247,10 +247,12 @@ def _results(
 def _result(
     phase: str, asked: _Asked, exchange: Exchange, count_tokens: Callable[[str], int]
 ) -> RequestResult:
-    outcome = interpret(parse(exchange.reads))
+    events = parse(exchange.reads)
+    outcome = interpret(events)
     chunks, text = outcome.chunks, outcome.text
     tokens = count_tokens(text) if exchange.status == 200 else None
-    failure, error = _classify(asked, exchange, outcome, tokens)
+    is_stream = bool(events) or not exchange.reads
+    failure, error = _classify(asked, exchange, outcome, tokens, is_stream=is_stream)
     return RequestResult(
         request_id=asked.id,
         phase=phase,
@@ -276,13 +278,16 @@ def _result(
 
 
 def _classify(
-    asked: _Asked, exchange: Exchange, outcome: StreamOutcome, tokens: int | None
+    asked: _Asked,
+    exchange: Exchange,
+    outcome: StreamOutcome,
+    tokens: int | None,
+    *,
+    is_stream: bool,
 ) -> tuple[FailureKind | None, str | None]:
     """Name the first thing that went wrong, from the wire up to the length."""
     ended = outcome.done or outcome.finish_reason is not None
-    not_events = exchange.content_type == "application/json" or (
-        bool(exchange.reads) and not parse(exchange.reads)
-    )
+    not_events = exchange.content_type == "application/json" or not is_stream
     status = f"status {exchange.status}: {_raw(exchange)[:300]}"
     short = f"{tokens} tokens of {asked.max_tokens}"
     checks = (

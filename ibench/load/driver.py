@@ -98,7 +98,6 @@ def run_phase(
                 r,
                 model_id,
                 dialect,
-                _seed(r),
                 None if nonce_seed is None else nonce_of(nonce_seed, r.request_id),
             ),
             offset_ns,
@@ -144,18 +143,12 @@ def ask_questions(
             temperature=0,
             dialect=Dialect("plain", continuous_usage=False),
             exact_length=False,
-            seed=None,
         )
         planned.append(PlannedRequest(question.question_id, body, 0))
     run = client.run(base_url, planned, concurrency, request_timeout_s)
     names = (model_id, *also_named)
     asked = [_Asked(q.question_id, q.max_tokens, 0, names) for q in questions]
     return _results(_QUALITY_PHASE, asked, run, count_tokens)
-
-
-def _seed(request: RequestSpec) -> int:
-    """Sampling seed of a request: a function of what is asked, 31 bits."""
-    return int(request.content_hash[:8], 16) & 0x7FFFFFFF
 
 
 def _results(

@@ -160,7 +160,7 @@ def test_negotiation(mode: str, dialect: str, probes: int) -> None:
 
 
 def test_bodies_of_the_dialects() -> None:
-    one = json.loads(build_body(_spec(), "m", EXACT, 5))
+    one = json.loads(build_body(_spec(), "m", EXACT))
     assert one == {
         "model": "m",
         "messages": list(MESSAGES),
@@ -168,26 +168,25 @@ def test_bodies_of_the_dialects() -> None:
         "temperature": 0.7,
         "stream": True,
         "stream_options": {"include_usage": True},
-        "seed": 5,
         "ignore_eos": True,
     }
     by_config = Dialect("generation_config", continuous_usage=True)
-    other = json.loads(build_body(_spec(), "m", by_config, None))
+    other = json.loads(build_body(_spec(), "m", by_config))
     config = json.loads(other.pop("generation_config"))
     assert config == {"eos_token_id": -1, "do_sample": True, "top_k": 0}
     assert other.pop("stream_options")["continuous_usage_stats"] is True
-    rest = {"seed", "ignore_eos", "stream_options"}
+    rest = {"ignore_eos", "stream_options"}
     assert other == {k: v for k, v in one.items() if k not in rest}
-    free = json.loads(build_body(_spec(ignore_eos=False), "m", EXACT, 5))
+    free = json.loads(build_body(_spec(ignore_eos=False), "m", EXACT))
     assert free == {k: v for k, v in one.items() if k != "ignore_eos"}
 
 
 def test_a_nonce_stands_at_the_head_and_no_two_are_alike() -> None:
     first, second = nonce_of("run 1", "r0"), nonce_of("run 2", "r0")
     assert len({first, second, nonce_of("run 1", "r1"), nonce_of("run 1", "r0")}) == 3
-    body = json.loads(build_body(_spec(), "m", EXACT, 5, first))
+    body = json.loads(build_body(_spec(), "m", EXACT, first))
     assert body["messages"] == [{"role": "user", "content": f"{first} hi"}]
-    plain = json.loads(build_body(_spec(), "m", EXACT, 5))
+    plain = json.loads(build_body(_spec(), "m", EXACT))
     assert plain["messages"] == list(MESSAGES)
 
 
@@ -248,28 +247,6 @@ def test_first_byte_first_token_and_first_visible_token_are_three_times() -> Non
     assert got.first_visible_ns - got.first_token_ns > 10_000_000
     assert got.last_token_ns is not None
     assert got.last_token_ns - got.first_visible_ns > 10_000_000
-
-
-def test_seeds_differ_between_requests_and_repeat() -> None:
-    def sent() -> list[int]:
-        with faulty_server("good") as server:
-            run_phase(
-                KernelClient(),
-                server.base_url,
-                [_spec(2**230), _spec(2**231)],
-                model_id="faulty",
-                dialect=EXACT,
-                phase_name="p",
-                offsets_ns=[0, 0],
-                concurrency=1,
-                request_timeout_s=1,
-                count_tokens=_words,
-                min_length_ratio=0.9,
-            )
-            return [body["seed"] for body in server.bodies]
-
-    assert sent() == sent()
-    assert len(set(sent())) == 2
 
 
 def test_questions_are_greedy_and_of_any_length() -> None:

@@ -6,21 +6,30 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 PROFILE ?= cpu
+CLUSTER ?= local
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 RESULTS_ROOT ?= results
+ENGINE ?= transformers-serve
+METHOD ?= tpe
+SCENARIO ?= a
 RESULTS := $(RESULTS_ROOT)/$(PROFILE)
 PEERS := aiperf guidellm
+TESTED := claude-code codex mini-swe-agent
 # Commands of the system and the packages they come from. Without bubblewrap sandboxes
 # fall back to process groups (recorded); tests need chromium and npm.
-SYSTEM := bwrap:bubblewrap chromium:chromium npm:npm
+SYSTEM := bwrap:bubblewrap chromium:chromium npm:npm sbatch:slurm-wlm
 IBENCH = $(PY) -m ibench
 STUDY = --profile $(PROFILE) --results $(RESULTS_ROOT)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup plan reproduce figures claims compare site crate test check status verify lab bench bench-client peers clean
+# Stages read what `make data` has brought and verified; nothing else asks a hub.
+export HF_HUB_OFFLINE := 1
+data: export HF_HUB_OFFLINE := 0
+
+.PHONY: help setup engine test-engines data doctor plan reproduce figures claims compare site search crate test check status verify lab bench bench-client bench-search peers agents clean submit cancel finish bench-cluster
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -40,6 +49,15 @@ $(READY): requirements.lock pyproject.toml
 	  apt-get update -qq && apt-get install -y -qq $$missing > /dev/null 2>&1; } || \
 	  echo "setup: missing:$$missing (sandbox, browser tests, site): install them, for example with apt-get"
 	@touch $@
+
+data: $(READY) ## fetch and verify PROFILE's model and data, make its request sets
+	@$(IBENCH) data --profile $(PROFILE)
+
+doctor: $(READY) ## check this machine before hours are spent on PROFILE
+	@$(IBENCH) doctor $(STUDY)
+
+engine: $(READY) ## build the environment or image of ENGINE (params/engines)
+	@$(IBENCH) engine $(ENGINE)
 
 reproduce: $(READY) ## run the study of PROFILE and write results/PROFILE/report.html
 	@$(IBENCH) grid $(STUDY)
@@ -67,11 +85,20 @@ site: $(READY) ## write PROFILE as static pages into results/PROFILE/site [TRAJE
 	  $(PY) -m ibench.trajectories $(RESULTS) --out $(RESULTS)/trajectories > /dev/null
 	@$(PY) -m ibench.site $(STUDY) $(if $(TRAJECTORIES),--trajectories $(TRAJECTORIES))
 
+search: $(READY) ## search ENGINE= with METHOD= [-halving] on SCENARIO= [BUDGET_S=] [SEEDS=]
+	@$(IBENCH) search $(STUDY) --engine "$(ENGINE)" --sampler "$(METHOD:-halving=)" --scenario "$(SCENARIO)" \
+	  $(if $(filter %-halving,$(METHOD)),--rule halving) $(if $(BUDGET_S),--budget-s $(BUDGET_S)) $(if $(SEEDS),--seeds $(SEEDS))
+
 crate: $(READY) ## export PROFILE's records and figures as an RO-Crate
 	@$(IBENCH) crate $(STUDY)
 
-test: $(READY) ## run all tests, the smoke profile last
+test: $(READY) ## run all tests, real agents and the smoke profile among them
+	@$(IBENCH) agents --install $(TESTED:%=--agent %) || \
+	  echo "test: without them the tests of real agents skip themselves"
 	@$(PY) -m pytest
+
+test-engines: $(READY) ## build vLLM for CPUs and take it through every stage (15 minutes)
+	@$(PY) -m pytest -m engines tests/engines
 
 check: $(READY) ## format, lint, types, notebook stripping
 	@$(VENV)/bin/ruff format --check .
@@ -83,6 +110,16 @@ check: $(READY) ## format, lint, types, notebook stripping
 status: $(READY) ## list every stage of PROFILE and its state
 	@$(IBENCH) status $(STUDY)
 
+submit: $(READY) ## give PROFILE's missing cells to CLUSTER of params/clusters [AGAIN=1]
+	@$(IBENCH) prepare $(STUDY)
+	@$(IBENCH) submit $(STUDY) --cluster $(CLUSTER) $(if $(AGAIN),--again)
+
+cancel: $(READY) ## take PROFILE's cells back from their scheduler [CELLS=]
+	@$(IBENCH) cancel $(STUDY) $(CELLS)
+
+finish: $(READY) ## judge and report what a cluster measured; it does so by itself
+	@$(IBENCH) finish $(STUDY)
+
 verify: $(READY) ## re-hash every finished stage of PROFILE
 	@$(IBENCH) verify $(STUDY)
 
@@ -92,11 +129,20 @@ lab: $(READY) ## open JupyterLab on the notebooks
 bench: $(READY) ## measure stage overhead, sampling and aggregation
 	@$(PY) -m benchmarks --profile $(PROFILE)
 
+bench-search: $(READY) ## compare the samplers and the rules of a search on a made surface
+	@$(PY) -m benchmarks.search
+
 bench-client: $(READY) ## hold our load clients, and the peers, against the truth
 	@$(PY) -m benchmarks.clients --write docs/measurement.md \
 	  --samples $(RESULTS_ROOT)/bench-client.json
 
+bench-cluster: $(READY) ## simulate 1,000 GPUs and time 100,000 cells (20 minutes, 3 GB)
+	@$(PY) -m benchmarks.cluster
+
 peers: $(PEERS:%=.cache/peers/%/freeze.txt) ## install other load clients apart (2.7 GB)
+
+agents: $(READY) ## install Harbor and the programs of AGENTS= (all that a registry has)
+	@$(IBENCH) agents --install $(AGENTS:%=--agent %)
 
 .cache/peers/%/freeze.txt: benchmarks/peers-%.txt | $(READY)
 	@echo "peers: installing $* into $(@D) (a minute or more)"

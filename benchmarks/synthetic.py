@@ -30,7 +30,7 @@ from ibench.records import (
 from ibench.store import publish
 from ibench.study import Job, Study
 
-__all__ = ["PROFILE", "make_study", "publish_records"]
+__all__ = ["PROFILE", "make_study", "publish_job", "publish_records"]
 
 PROFILE = "many"
 SHA = "0" * 64
@@ -76,21 +76,34 @@ def publish_records(study: Study) -> int:
     rng = random.Random(0)  # noqa: S311
     jobs = [job for job in study.jobs.values() if job.cell]
     for job in jobs:
-        result = MAKERS[job.stage](job, study, rng)
-        publish(
-            job.folder,
-            Record.model_validate(
-                {
-                    "stage": job.stage,
-                    "run_id": job.run_id,
-                    "spec": job.spec,
-                    "provenance": _provenance(job),
-                    "files": {},
-                    "result": result,
-                }
-            ),
-        )
+        publish_job(study, job, rng)
     return len(jobs)
+
+
+def publish_job(
+    study: Study,
+    job: Job,
+    rng: random.Random | None = None,
+    launch: LaunchOutcome = LaunchOutcome.READY,
+) -> None:
+    """Publish the record of one job; ``launch`` is what a relaunch says of its own."""
+    result = MAKERS[job.stage](job, study, rng or random.Random(0))  # noqa: S311
+    if isinstance(result, Evidence):
+        made = result.launch.model_copy(update={"outcome": launch})
+        result = result.model_copy(update={"launch": made})
+    publish(
+        job.folder,
+        Record.model_validate(
+            {
+                "stage": job.stage,
+                "run_id": job.run_id,
+                "spec": job.spec,
+                "provenance": _provenance(job),
+                "files": {},
+                "result": result,
+            }
+        ),
+    )
 
 
 def _provenance(job: Job) -> Provenance:

@@ -2,6 +2,7 @@
 
 A run is one file of 10 MB in the public layout. ``logs`` fills it with few large tool
 outputs (an engine's log printed again and again), ``turns`` with many small events.
+No two commands are alike, so that nothing is gained by remembering them.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from benchmarks.table import Row, render
 from ibench.trajectories import write_all
+from ibench.trajectories.pool import available_processes
 
 __all__ = ["main", "make_run"]
 
 SEED = 7
+_WHO = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 OUTPUT_CHARACTERS = {"logs": 25_000, "turns": 1_200}
 COMMANDS = (
     "tail -n 200 server.log",
@@ -67,6 +72,7 @@ def _log_lines(rng: random.Random, characters: int) -> Iterator[str]:
 
 def _turn(rng: random.Random, log: str, n: int) -> list[dict[str, object]]:
     command = rng.choice(COMMANDS).format(n=rng.choice((64, 128, 256)))
+    command = f"cd /w/{n} && {command}"
     text = f"Step {n}: the server is up; chunked prefill or FP8 may help next."
     ending = RESULT.format(n=rng.randrange(100, 999)) if "evaluate" in command else ""
     return [
@@ -86,26 +92,35 @@ def _turn(rng: random.Random, log: str, n: int) -> list[dict[str, object]]:
     ]
 
 
-def _row(kind: str, runs: int, megabytes: float) -> Row:
+def _row(kind: str, runs: int, megabytes: float, processes: int) -> Row:
     rng = random.Random(SEED)  # noqa: S311 (made data)
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         for i in range(runs):
             folder = root / "runs" / f"run_{i:04d}"
             make_run(folder, rng, int(megabytes * 1e6), OUTPUT_CHARACTERS[kind])
-        started = time.monotonic()
-        written = write_all(root, root / "out")
-        took_s = time.monotonic() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        started, used_s = time.monotonic(), _cpu_s()
+        written = write_all(root, root / "out", processes)
+        took_s, used_s = time.monotonic() - started, _cpu_s() - used_s
+        events = pq.read_metadata(root / "out" / "events.parquet").num_rows
+    own, largest = (resource.getrusage(who).ru_maxrss / 1024 for who in _WHO)
     return {
         "content": kind,
         "runs": len(written.facts),
         "MB a run": megabytes,
         "problems": len(written.problems),
         "seconds": took_s,
+        "CPU s": used_s,
+        "CPU us an event": used_s / events * 1e6,
         "MB/s": runs * megabytes / took_s,
-        "peak MiB": peak,
+        "peak MiB": own + (processes * largest if processes > 1 else 0),
     }
+
+
+def _cpu_s() -> float:
+    """User and system time of this process and of those it has waited for."""
+    usages = (resource.getrusage(who) for who in _WHO)
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -114,9 +129,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--runs", default=300, type=int)
     parser.add_argument("--megabytes", default=10.0, type=float)
     parser.add_argument("--kind", choices=OUTPUT_CHARACTERS, action="append")
+    parser.add_argument("--processes", default=available_processes(), type=int)
     args = parser.parse_args(argv)
-    rows = [_row(k, args.runs, args.megabytes) for k in args.kind or OUTPUT_CHARACTERS]
-    notes = ("One process; the peak is the process's since its start.",)
+    rows = [
+        _row(kind, args.runs, args.megabytes, args.processes)
+        for kind in args.kind or OUTPUT_CHARACTERS
+    ]
+    notes = (
+        f"{args.processes} processes; CPU is that of all. The peak is the "
+        "parent's since its start and the largest worker's once a process: a bound.",
+    )
     sys.stdout.write(render("Labelling trajectories", rows, notes))
     return 0
 

@@ -11,11 +11,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from ibench.agents.cli import add_agents
 from ibench.cli import add_load, add_score
+from ibench.cluster.cli import COMMANDS as CLUSTER
 from ibench.errors import IbenchError, StageError
+from ibench.search_cli import add_search
 from ibench.study import Study
 
 __all__ = ["main"]
+
+BIN = Path(sys.executable).parent
 
 
 def _study(args: argparse.Namespace) -> Study:
@@ -33,17 +38,51 @@ def _grid(args: argparse.Namespace) -> int:
     return 0
 
 
+def _data(args: argparse.Namespace) -> int:
+    from ibench.materialise import make_data  # noqa: PLC0415
+
+    study = _study(args)
+    started = time.monotonic()
+    export = Path(args.export) if args.export else None
+    make_data(study, _cache(args), export=export)
+    print(f"data of {args.profile}: ready in {time.monotonic() - started:.1f} s")
+    return 0
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from ibench.doctor import diagnose, doctor_lines  # noqa: PLC0415
+
+    checks = diagnose(_study(args), _cache(args))
+    print("\n".join(doctor_lines(checks)))
+    return 2 if any(check.state == "fail" for check in checks) else 0
+
+
 def _prepare(args: argparse.Namespace) -> int:
-    from ibench.assets import fetch_model  # noqa: PLC0415
-    from ibench.workbench import REPOSITORY  # noqa: PLC0415
+    from ibench.assets import Assets  # noqa: PLC0415
+    from ibench.engines import find_pythons, prepare_engines  # noqa: PLC0415
 
     study = _study(args)
     started = time.monotonic()
     if study.model.kind == "embedded":
         print("model: embedded (the first time it is trained here, under two minutes)")
-    folder = fetch_model(study.model, REPOSITORY / ".cache")
+    folder = Assets(study, _cache(args)).model_dir
     print(f"model: ready in {time.monotonic() - started:.1f} s ({folder.name})")
+    prepare_engines(study, _cache(args), BIN, print, find_pythons())
     return 0
+
+
+def _engine(args: argparse.Namespace) -> int:
+    from ibench.engines import find_pythons, make_engine  # noqa: PLC0415
+
+    params, cache = Path(args.params), _cache(args)
+    print(make_engine(params, args.engine, cache, print, find_pythons()))
+    return 0
+
+
+def _cache(args: argparse.Namespace) -> Path:
+    from ibench.workbench import REPOSITORY  # noqa: PLC0415
+
+    return Path(args.cache) if args.cache else REPOSITORY / ".cache"
 
 
 def _stage(args: argparse.Namespace) -> int:
@@ -57,12 +96,16 @@ def _stage(args: argparse.Namespace) -> int:
 
 
 def _status(args: argparse.Namespace) -> int:
-    from ibench.grid import status_table  # noqa: PLC0415
+    from ibench.cluster.commands import cluster_status  # noqa: PLC0415
+    from ibench.grid import job_states, status_table  # noqa: PLC0415
 
-    lines = status_table(_study(args))
-    print("\n".join(lines))
-    done = sum(line.startswith("done") for line in lines)
-    print(f"{done} of {len(lines)} stages done")
+    study = _study(args)
+    states = job_states(study)
+    print("\n".join(status_table(study, states)))
+    for line in cluster_status(study, states):
+        print(line)
+    done = sum(state == "done" for state in states.values())
+    print(f"{done} of {len(states)} stages done")
     return 0
 
 
@@ -129,16 +172,17 @@ def _plan(args: argparse.Namespace) -> int:
     from ibench.plan import make_plan, plan_lines  # noqa: PLC0415
 
     study = _study(args)
-    gpu = study.model.kind == "hub"
-    plan = make_plan(study, args.costs or ("h100" if gpu else "cpu"))
-    print("\n".join(plan_lines(study, plan)))
+    print("\n".join(plan_lines(study, make_plan(study, args.costs))))
     return 0
 
 
 COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
     "grid": (_grid, "write the make rules of a profile; set outdated stages aside"),
     "plan": (_plan, "estimate hours and dollars by stage before anything runs"),
-    "prepare": (_prepare, "fetch or train the base model"),
+    "doctor": (_doctor, "check the machine before hours are spent on it"),
+    "data": (_data, "fetch and verify model and data, make the request sets"),
+    "engine": (_engine, "build the environment of one engine"),
+    "prepare": (_prepare, "find or train the base model, build and check the engines"),
     "stage": (_stage, "run one job of the grid"),
     "status": (_status, "list every stage and its state"),
     "verify": (_verify, "re-hash every finished stage"),
@@ -151,8 +195,10 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
 
 
 MEASURING = {
+    "agents": (add_agents, "list, install or rehearse the agents of params/agents"),
     "load": (add_load, "drive any OpenAI-compatible address and write what came"),
     "score": (add_score, "score a launcher folder or a running server"),
+    "search": (add_search, "search an engine's flags, or several engines at once"),
 }
 
 
@@ -163,8 +209,8 @@ def main(argv: list[str] | None = None) -> int:
     for name, (_, text) in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text)
         command.set_defaults(run=COMMANDS[name][0])
-        paper = name in ("figures", "claims")
-        command.add_argument("--profile", required=not paper)
+        studyless = name in ("figures", "claims", "engine")
+        command.add_argument("--profile", required=not studyless)
         command.add_argument("--params", default="params")
         command.add_argument("--results", default="results")
         command.add_argument("--notebooks", default="notebooks")
@@ -172,9 +218,15 @@ def main(argv: list[str] | None = None) -> int:
         command.add_argument("--output", default="results/paper")
         if name == "plan":
             command.add_argument("--costs", help="a file of params/costs")
+        if name in ("data", "doctor", "engine", "prepare"):
+            command.add_argument("--cache", help="folder of models and data: .cache")
+        if name == "engine":
+            command.add_argument("engine", help="a file of params/engines")
+        if name == "data":
+            command.add_argument("--export", help="also write sets as the original's")
         if name == "stage":
             command.add_argument("job", help="for example a/careful/21-1337/relaunch")
-    for name, (declare, text) in MEASURING.items():
+    for name, (declare, text) in {**MEASURING, **CLUSTER}.items():
         measuring = commands.add_parser(name, help=text, description=text)
         measuring.set_defaults(run=declare(measuring))
     args = parser.parse_args(argv)

@@ -6,10 +6,16 @@ import platform
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
-from ibench.errors import OfflineError
-from ibench.params import ModelSpec, Scenario
+from ibench.data.lock import locked_place
+from ibench.data.sources import (
+    Source,
+    document_source,
+    model_source,
+    question_source,
+)
+from ibench.params import Scenario
 from ibench.records import Question, RequestSpec, sha256_of
 from ibench.study import Study
 from ibench.workloads import (
@@ -28,48 +34,38 @@ from ibench.workloads import (
     write_requests,
 )
 
-__all__ = ["Assets", "fetch_model"]
+__all__ = ["Assets", "Split"]
 
-
-def fetch_model(spec: ModelSpec, cache: Path) -> Path:
-    """Return the folder of the base model: trained here, or a pinned snapshot.
-
-    Raises:
-        OfflineError: the hub cannot be reached and nothing is cached.
-    """
-    if spec.kind == "embedded":
-        return ensure_model(cache / "models")
-    from huggingface_hub import snapshot_download  # noqa: PLC0415 (slow import)
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError  # noqa: PLC0415
-    from huggingface_hub.utils import logging as hub_logging  # noqa: PLC0415
-
-    hub_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # its retries are not the user's to read
-    try:
-        return Path(snapshot_download(str(spec.repository), revision=spec.revision))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise OfflineError(
-            f"{spec.repository}@{spec.revision}: not reachable and not cached "
-            f"({type(error).__name__}): fetch it with network access and a token that "
-            "may read it"
-        ) from error
+Split: TypeAlias = Literal["dev", "eval", "warmup"]
 
 
 class Assets:
-    """Everything a stage needs beside its parameters.
+    """Everything a stage needs beside its parameters; no network is ever asked.
+
+    What comes from a hub is there since ``make data``, or asking for it raises
+    ``OfflineError`` with that remedy.
 
     Args:
         study: the loaded profile.
-        cache: folder of models and request sets, shared by profiles.
+        cache: folder of models, data and request sets, shared by profiles.
     """
 
     def __init__(self, study: Study, cache: Path) -> None:
         """Nothing is made before it is asked for."""
         self.study, self.cache = study, cache
+        self._counts: dict[str, int] = {}
 
     @cached_property
     def model_dir(self) -> Path:
-        """Folder of the base model."""
-        return fetch_model(self.study.model, self.cache)
+        """Folder of the base model: fetched, or trained here on first use."""
+        source = model_source(self.study.model, self.study.profile.model)
+        return (
+            ensure_model(self.cache / "models") if source is None else self._at(source)
+        )
+
+    def _at(self, source: Source) -> Path:
+        name = self.study.profile.name
+        return locked_place(source, self.cache, self.study.params, name)
 
     @cached_property
     def tokenizer(self) -> ChatTokenizer:
@@ -79,19 +75,25 @@ class Assets:
     @cached_property
     def documents(self) -> tuple[Document, ...]:
         """The document source of the profile."""
-        profile = self.study.profile
-        if profile.documents == "stdlib":
+        source = document_source(self.study.profile)
+        if source is None:
             return stdlib_documents()
-        return longbench_documents(str(profile.documents_revision))
+        return longbench_documents(self._at(source), self.cache / "datasets")
 
     def requests(
         self,
         scenario: Scenario,
         seed: int,
-        split: Literal["dev", "eval", "warmup"],
+        split: Split,
         n: int | None = None,
     ) -> tuple[RequestSpec, ...]:
         """Request set of a scenario: ``dev``, ``eval`` or ``warmup``."""
+        return read_requests(self.request_file(scenario, seed, split, n))
+
+    def request_file(
+        self, scenario: Scenario, seed: int, split: Split, n: int | None = None
+    ) -> Path:
+        """Cached file of a request set, sampled on first use."""
         replay = self.study.profile.measure.replay_phases
         spec = WorkloadSpec(
             seed=seed,
@@ -107,9 +109,11 @@ class Assets:
         key = {"spec": spec.model_dump(mode="json"), "split": split, **self._source}
         path = self.cache / "workloads" / f"{sha256_of(key)}.jsonl"
         if not path.exists():
-            made = sample_requests(spec, self.documents, self.tokenizer, split)
+            made = sample_requests(
+                spec, self.documents, self.tokenizer, split, self._counts
+            )
             _publish(path, lambda side: write_requests(side, made))
-        return read_requests(path)
+        return path
 
     @property
     def _source(self) -> dict[str, str]:
@@ -117,26 +121,29 @@ class Assets:
         return {
             "documents": f"{profile.documents}@{profile.documents_revision}",
             "python": platform.python_version(),
-            "model": self.model_dir.name,
+            "model": f"{self.model_dir.name}@{self.study.model.revision}",
         }
 
     def questions(self, split: Literal["dev", "eval"]) -> tuple[Question, ...]:
         """Quality questions: the scored ones (``eval``) or the agents' (``dev``)."""
         spec = self.study.profile.questions
-        n = spec.n if split == "eval" else spec.development_n
-        if spec.source == "embedded":
+        source = question_source(self.study.profile)
+        if source is None:
+            n = spec.n if split == "eval" else spec.development_n
             return embedded_questions(split, n, spec.seed)
-        key = {"questions": spec.model_dump(mode="json")}
+        key = {"questions": spec.model_dump(mode="json"), "rule": 2, "split": split}
         path = self.cache / "workloads" / f"{sha256_of(key)}.jsonl"
         if not path.exists():
-            # One draw cut in two: the sets are disjoint and the first n are the
-            # published ones.
-            made = mmlu_pro_questions(
-                str(spec.revision), spec.n + spec.development_n, spec.seed
+            scored, development = mmlu_pro_questions(
+                self._at(source),
+                spec.n,
+                spec.development_n,
+                spec.seed,
+                self.cache / "datasets",
             )
+            made = scored if split == "eval" else development
             _publish(path, lambda side: write_questions(side, made))
-        both = read_questions(path)
-        return both[: spec.n] if split == "eval" else both[spec.n :]
+        return read_questions(path)
 
 
 def _publish(path: Path, write: Callable[[Path], object]) -> None:

@@ -3,10 +3,18 @@
 IbenchError                     anything this project raises on purpose
 ├── UserError                   the person at the keyboard can mend it (exit code 2)
 │   ├── ParameterError          a file, a key, a value, a remedy
+│   ├── AccessError             an agent's provider says no: login, credit, model
+│   ├── DataError               data that cannot be fetched, verified or made
 │   ├── OfflineError            a hub or data set is out of reach
+│   ├── DiskFullError           no room for a file; what was there is untouched
+│   ├── ClusterError            a scheduler that is missing or says no
+│   ├── EngineError             an engine not built, or not what its file says
 │   └── CorruptResultError      a result on disk is not what its record says
 ├── StageError                  a stage ran and did not finish (exit code 1)
-│   └── StageTimeoutError       its whole-run limit passed
+│   ├── StageTimeoutError       its whole-run limit passed
+│   ├── StageStoppedError       a signal ended it
+│   │   └── PreemptedError      and what it had is kept, to go on with (exit code 85)
+│   └── InfrastructureError     the machine failed, not what ran on it (exit code 75)
 ├── WorkloadError               documents cannot yield the requests asked for
 ├── LaunchError                 a server was not reached; carries its outcome
 ├── SandboxError                the sandbox itself failed, not what ran in it
@@ -19,15 +27,23 @@ from __future__ import annotations
 from pathlib import Path
 
 __all__ = [
+    "AccessError",
+    "ClusterError",
     "CorruptResultError",
+    "DataError",
+    "DiskFullError",
+    "EngineError",
     "IbenchError",
+    "InfrastructureError",
     "JudgeError",
     "LaunchError",
     "MetricUndefinedError",
     "OfflineError",
     "ParameterError",
+    "PreemptedError",
     "SandboxError",
     "StageError",
+    "StageStoppedError",
     "StageTimeoutError",
     "UserError",
     "WorkloadError",
@@ -62,12 +78,32 @@ class ParameterError(UserError):
         super().__init__(f"{file}: {key}: {value!r}: {remedy}")
 
 
+class AccessError(UserError):
+    """An agent cannot reach its model until somebody logs in, pays or installs."""
+
+
+class DataError(UserError):
+    """Model or data: refused, gone, not what the lock says, or no room for it."""
+
+
 class OfflineError(UserError):
     """A model or data hub cannot be reached and nothing is cached."""
 
 
+class EngineError(UserError):
+    """An engine's environment is missing, does not build or lacks a flag."""
+
+
 class CorruptResultError(UserError):
     """A stored result does not match its record (edited, half written, gone)."""
+
+
+class DiskFullError(UserError):
+    """A disk or quota is full; the file that was to be written is as it was."""
+
+
+class ClusterError(UserError):
+    """A scheduler's command is missing, or refused what it was asked."""
 
 
 class StageError(IbenchError):
@@ -76,6 +112,22 @@ class StageError(IbenchError):
 
 class StageTimeoutError(StageError):
     """A stage passed its whole-run limit and was ended."""
+
+
+class StageStoppedError(StageError):
+    """A signal ended a stage: a person's, or a scheduler's."""
+
+
+class PreemptedError(StageStoppedError):
+    """A stage gave its machine back and goes on where it was when it is run again."""
+
+    exit_code = 85
+
+
+class InfrastructureError(StageError):
+    """The machine failed, not what ran on it: worth another try elsewhere."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h
 
 
 class WorkloadError(IbenchError):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from ibench.errors import CorruptResultError
 from ibench.store import (
@@ -16,7 +19,18 @@ from ibench.store import (
 )
 from ibench.study import Job, Study
 
-__all__ = ["make_rules", "retire_outdated", "status_table", "verify_all"]
+__all__ = [
+    "JobState",
+    "job_states",
+    "make_rules",
+    "retire_outdated",
+    "status_table",
+    "verify_all",
+]
+
+JobState: TypeAlias = Literal["done", "missing", "outdated", "broken"]
+# Below this, starting processes takes longer than reading the records.
+MANY = 5000
 
 
 def make_rules(study: Study, make_path: Path) -> None:
@@ -63,24 +77,36 @@ def retire_outdated(study: Study) -> list[str]:
     return moved
 
 
-def status_table(study: Study) -> list[str]:
+def status_table(study: Study, states: Mapping[str, JobState]) -> list[str]:
     """One line a job: done, missing, broken, with its attempts."""
     lines = []
     for job in study.jobs.values():
         tried = attempt_count(job.folder)
         note = f" ({tried} earlier attempts)" if tried else ""
-        lines.append(f"{_state(job):8} {job.name}{note}")
+        lines.append(f"{states[job.name]:8} {job.name}{note}")
     return lines
 
 
-def _state(job: Job) -> str:
+def job_states(study: Study) -> dict[str, JobState]:
+    """State of every job by the record on disk, each one read and checked once."""
+    jobs = [(str(job.folder), job.run_id) for job in study.jobs.values()]
+    if len(jobs) < MANY:
+        found: Iterable[JobState] = map(_state, jobs)
+        return dict(zip(study.jobs, found, strict=True))
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        found = pool.map(_state, jobs, chunksize=1000)
+        return dict(zip(study.jobs, found, strict=True))
+
+
+def _state(job: tuple[str, str]) -> JobState:
+    folder, run_id = job
     try:
-        found = run_id_on_disk(job.folder)
+        found = run_id_on_disk(Path(folder))
     except CorruptResultError:
         return "broken"
     if found is None:
         return "missing"
-    return "done" if found == job.run_id else "outdated"
+    return "done" if found == run_id else "outdated"
 
 
 def verify_all(study: Study) -> tuple[int, list[str]]:

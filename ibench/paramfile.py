@@ -2,6 +2,7 @@
 
 YAML is read with the safe loader and validated through JSON in strict mode: a quoted
 number, a unit (``30s``) or an unknown key is refused with file, key, value and remedy.
+A file may extend another of its folder or of the folder above: ``extends: h100``.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
@@ -23,14 +24,16 @@ ModelT = TypeVar("ModelT", bound=Closed)
 
 
 def named(folder: Path, name: str) -> Path:
-    """Find ``<folder>/<name>.yaml``.
+    """Find ``<folder>/<name>.yaml``, or the file of that name one folder below.
 
     Raises:
         ParameterError: no such file; the message lists what there is.
     """
     path = folder / f"{name}.yaml"
     if not path.is_file():
-        there = sorted(p.stem for p in folder.glob("*.yaml"))
+        path = next(iter(sorted(folder.glob(f"*/{name}.yaml"))), path)
+    if not path.is_file():
+        there = sorted(p.stem for p in folder.rglob("*.yaml"))
         near = difflib.get_close_matches(name, there, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         kind = folder.name.removesuffix("s")
@@ -41,23 +44,50 @@ def named(folder: Path, name: str) -> Path:
 
 
 def load_yaml(model: type[ModelT], path: Path) -> ModelT:
-    """Read one parameter file into its closed model.
+    """Read one parameter file, over what it extends, into its closed model.
 
     Raises:
         ParameterError: missing or unreadable file, unknown or missing key, wrong type.
     """
+    text = json.dumps(_extended(path, ()))
+    try:
+        return model.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        raise _explain(path, model, error) from error
+
+
+def _extended(path: Path, seen: tuple[Path, ...]) -> Any:  # noqa: ANN401 (any YAML)
+    """A file's content laid over that of the file it extends, mapping by mapping."""
+    own = _read(path)
+    if not isinstance(own, dict) or "extends" not in own:
+        return own
+    name = str(own.pop("extends"))
+    folders = (path.parent, path.parent.parent)
+    found = (f / f"{name}.yaml" for f in folders)
+    base = next((p for p in found if p.is_file() and p != path), None)
+    if base is None or base in seen:
+        remedy = "extends itself" if base else f"no {name}.yaml here or one folder up"
+        raise ParameterError(path, "extends", name, remedy)
+    return _laid_over(own, _extended(base, (*seen, path)))
+
+
+def _laid_over(top: Any, base: Any) -> Any:  # noqa: ANN401 (any YAML)
+    if not (isinstance(top, dict) and isinstance(base, dict)):
+        return top
+    both = {key: _laid_over(top[key], base[key]) for key in top if key in base}
+    return {**base, **top, **both}
+
+
+def _read(path: Path) -> Any:  # noqa: ANN401 (any YAML)
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-        text = json.dumps(data)
+        json.dumps(data)
     except OSError as error:
         raise ParameterError(path, "-", "-", error.strerror or "unreadable") from error
     except (yaml.YAMLError, TypeError) as error:
         line = " ".join(str(error).split())
         raise ParameterError(path, "-", "-", f"not plain YAML: {line}") from error
-    try:
-        return model.model_validate_json(text, strict=True)
-    except ValidationError as error:
-        raise _explain(path, model, error) from error
+    return data
 
 
 def _explain(path: Path, model: type[Closed], error: ValidationError) -> ParameterError:

@@ -1,21 +1,23 @@
 """What a study will cost before it runs: cells, hours and dollars by stage.
 
-Times come from ``params/costs/*.yaml``, each number with its source. A stage that has
-finished costs nothing more; what is left is an estimate and says how it was made.
+A stage that has finished costs nothing more, and what it took is known: others of the
+same stage, scenario and method are taken to last as long. Where nothing was measured
+yet, times come from ``params/costs/<host>.yaml``, each number with its source.
 """
 
 from __future__ import annotations
 
 import textwrap
-from collections import Counter
-from typing import NamedTuple
+from collections import Counter, defaultdict
+from statistics import fmean
+from typing import NamedTuple, TypeAlias
 
 from pydantic import Field
 
 from ibench.paramfile import load_yaml, named
 from ibench.params import Scenario
 from ibench.records import Closed
-from ibench.store import run_id_on_disk
+from ibench.store import load_record, run_id_on_disk
 from ibench.study import Job, Study
 
 __all__ = ["Costs", "Plan", "make_plan", "plan_lines", "stage_s"]
@@ -23,19 +25,20 @@ __all__ = ["Costs", "Plan", "make_plan", "plan_lines", "stage_s"]
 _HOUR_S = 3600.0
 _STAGES = ("baseline", "submission", "relaunch", "gating", "aggregation")
 _JUDGING_S = 5.0  # no server: seconds on any machine
+Hours: TypeAlias = defaultdict[str, float]
 _HOW = (
-    "Submissions take their budgets. Baselines and relaunches take their requests at "
-    "the pace of the published baseline over the speedup that methods of that kind "
-    "had, phase after phase, outputs of the asked length, at most the stage's limit; "
-    "judging takes seconds. Sources and assumptions: params/costs."
+    "Hours of finished stages are measured, and so is what is left of the same stage, "
+    "scenario and method. Else submissions take their budgets; baselines and "
+    "relaunches take their requests and questions at the pace of a known baseline over "
+    "the speedup that methods of that kind had, phase after phase, outputs as long as "
+    "asked, at most the stage's limit; judging takes seconds."
 )
 
 
 class Costs(Closed):
-    """What things cost on one kind of machine."""
+    """How long things take on one host; see ``params/hosts`` for what it costs."""
 
-    hardware: str
-    gpu_dollars_per_hour: float = Field(ge=0)
+    model: str = Field(description="name of the base model the numbers are of")
     baseline_prefill_s_per_token: float = Field(gt=0)
     baseline_s_per_output_token: float = Field(gt=0)
     question_s: float = Field(ge=0)
@@ -45,37 +48,61 @@ class Costs(Closed):
 
 
 class Plan(NamedTuple):
-    """What is there and what is left, by stage."""
+    """What is there and what is left; times in seconds by stage or by scenario."""
 
+    costs_name: str
     costs: Costs
     jobs: Counter[str]
     done: Counter[str]
-    left_s: dict[str, float]
-    total_s: dict[str, float]
+    spent_s: Hours
+    left_s: Hours
+    scenario_s: Hours
+    by_measured: int
 
 
-def make_plan(study: Study, costs: str) -> Plan:
+def make_plan(study: Study, costs: str | None = None) -> Plan:
     """Estimate every job of a study.
 
     Args:
         study: the profile.
-        costs: name of a file in ``params/costs``.
+        costs: name of a file in ``params/costs``; by default the host's.
 
     Raises:
         ParameterError: no such file, or one that is not valid.
+        CorruptResultError: a finished stage is not what its record says.
     """
-    prices = load_yaml(Costs, named(study.params / "costs", costs))
+    name = costs or study.host.name
+    prices = load_yaml(Costs, named(study.params / "costs", name))
     jobs, done = Counter[str](), Counter[str]()
-    left_s, total_s = dict.fromkeys(_STAGES, 0.0), dict.fromkeys(_STAGES, 0.0)
+    spent_s: Hours = defaultdict(float)
+    left_s: Hours = defaultdict(float)
+    scenario_s: Hours = defaultdict(float)
+    took_s: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    left: list[Job] = []
     for job in study.jobs.values():
         jobs[job.stage] += 1
-        took_s = stage_s(study, job, prices)
-        total_s[job.stage] += took_s
-        if run_id_on_disk(job.folder) == job.run_id:
-            done[job.stage] += 1
-        else:
-            left_s[job.stage] += took_s
-    return Plan(prices, jobs, done, left_s, total_s)
+        if run_id_on_disk(job.folder) != job.run_id:
+            left.append(job)
+            continue
+        wall_s = load_record(job.folder).provenance.wall_s
+        took_s[_kind(job)].append(wall_s)
+        done[job.stage] += 1
+        spent_s[job.stage] += wall_s
+    for job in left:
+        known = took_s.get(_kind(job))
+        needed_s = fmean(known) if known else stage_s(study, job, prices)
+        left_s[job.stage] += needed_s
+        scenario_s[_kind(job)[1]] += needed_s
+    by_measured = sum(_kind(job) in took_s for job in left)
+    return Plan(
+        name, prices, jobs, done, spent_s, left_s, scenario_s, by_measured=by_measured
+    )
+
+
+def _kind(job: Job) -> tuple[str, str, str]:
+    if job.cell is None:
+        return (job.stage, "-", "-")
+    return (job.stage, job.cell.scenario, job.cell.method)
 
 
 def stage_s(study: Study, job: Job, costs: Costs) -> float:
@@ -118,27 +145,52 @@ def _load_s(scenario: Scenario, warmup: int, costs: Costs) -> float:
 
 
 def plan_lines(study: Study, plan: Plan) -> list[str]:
-    """Render a plan as a table and the way its numbers were made."""
-    price = plan.costs.gpu_dollars_per_hour
+    """Render a plan: what there is, hours and dollars by stage, how they were made."""
+    profile, host = study.profile, study.host
+    price = host.dollars_per_hour
     lines = [
-        f"{study.profile.name}: {study.profile.description}",
-        f"{'stage':<12} {'jobs':>5} {'done':>5} {'hours left':>11} "
-        f"{'hours in all':>13} {'dollars left':>13}",
+        f"{profile.name}: {profile.description}",
+        f"{len(list(study.cells()))} cells = {len(study.scenarios)} scenarios x "
+        f"{profile.seed_pairs} seed pairs x (the baseline and {len(profile.methods)} "
+        "methods)",
+        f"on {host.description} at {price:.2f} dollars an hour",
+        f"{'stage':<12} {'jobs':>5} {'done':>5} {'hours spent':>12} {'hours left':>11} "
+        f"{'dollars left':>13}",
     ]
     for stage in _STAGES:
-        left, total = plan.left_s[stage] / _HOUR_S, plan.total_s[stage] / _HOUR_S
-        lines.append(
-            f"{stage:<12} {plan.jobs[stage]:>5} {plan.done[stage]:>5} "
-            f"{left:>11.1f} {total:>13.1f} {left * price:>13.2f}"
+        lines.append(_row(stage, plan, (stage,), price))
+    lines.append(_row("total", plan, _STAGES, price))
+    lines += _by_scenario(plan, price)
+    note = f"{_HOW} Sources and assumptions: params/costs/{plan.costs_name}.yaml"
+    note += f", params/hosts/{host.name}.yaml."
+    if plan.costs.model != profile.model:
+        note += (
+            f" The pace was taken with {plan.costs.model}; this profile serves "
+            f"{profile.model}, so read it as a rough guide."
         )
-    left = sum(plan.left_s.values()) / _HOUR_S
-    total = sum(plan.total_s.values()) / _HOUR_S
-    lines += [
-        f"{'total':<12} {plan.jobs.total():>5} {plan.done.total():>5} "
-        f"{left:>11.1f} {total:>13.1f} {left * price:>13.2f}",
-        *textwrap.wrap(
-            f"On {plan.costs.hardware} at {price:.2f} dollars an hour. {_HOW}",
-            88,
-        ),
+    return [*lines, *textwrap.wrap(note, 88)]
+
+
+def _row(name: str, plan: Plan, stages: tuple[str, ...], price: float) -> str:
+    jobs, done = (sum(c[s] for s in stages) for c in (plan.jobs, plan.done))
+    spent, left = (
+        sum(c[s] for s in stages) / _HOUR_S for c in (plan.spent_s, plan.left_s)
+    )
+    return (
+        f"{name:<12} {jobs:>5} {done:>5} {spent:>12.1f} {left:>11.1f} "
+        f"{left * price:>13.2f}"
+    )
+
+
+def _by_scenario(plan: Plan, price: float) -> list[str]:
+    parts = [
+        f"{name} {seconds / _HOUR_S:.1f} h ({seconds / _HOUR_S * price:.2f})"
+        for name, seconds in sorted(plan.scenario_s.items())
+        if name != "-"
     ]
+    if not parts:
+        return ["nothing is left to measure"]
+    lines = textwrap.wrap(f"left by scenario (dollars): {', '.join(parts)}", 88)
+    if plan.by_measured:
+        lines.append(f"{plan.by_measured} jobs are taken to last as their like did")
     return lines

@@ -13,19 +13,29 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from ibench.errors import StageError, StageTimeoutError, UserError
+from ibench.errors import (
+    InfrastructureError,
+    OfflineError,
+    PreemptedError,
+    StageError,
+    StageStoppedError,
+    StageTimeoutError,
+    UserError,
+)
 from ibench.notebook import check_parameters
+from ibench.reuse import adopt
 from ibench.serving.processes import descendants
 from ibench.serving.sandbox import detect
-from ibench.status import Line, last_status
+from ibench.status import CAN_SAVE, SAVE, Line, last_status
 from ibench.store import RECORD, retire, run_id_on_disk
 from ibench.study import NOTEBOOKS, Job, Study
 
@@ -33,6 +43,14 @@ __all__ = ["StageRunner"]
 
 GRACE_S = 5.0
 POLL_S = 0.1
+SAVE_S = 25.0  # schedulers give 30 s and more between TERM and KILL
+# What a notebook dies of that says nothing about what it measured.
+MACHINE = {
+    "SandboxError": InfrastructureError,
+    "InfrastructureError": InfrastructureError,
+    "PreemptedError": PreemptedError,
+    "OfflineError": OfflineError,
+}
 
 
 class StageRunner:
@@ -43,6 +61,8 @@ class StageRunner:
         notebooks: folder of the stage notebooks.
         line: where progress goes.
         clock: monotonic seconds.
+        gpus: ids of the GPUs that this process may use; empty: the whole machine.
+        counted: jobs that progress is counted in; None: all of the study.
     """
 
     def __init__(
@@ -51,15 +71,15 @@ class StageRunner:
         notebooks: Path,
         line: Line,
         clock: Callable[[], float] = time.monotonic,
+        gpus: tuple[str, ...] = (),
+        counted: Iterable[Job] | None = None,
     ) -> None:
         """Keep the parts; nothing starts here."""
-        self.study, self.notebooks, self.line, self.clock = (
-            study,
-            notebooks,
-            line,
-            clock,
-        )
+        self.study, self.notebooks, self.line = study, notebooks, line
+        self.clock, self.gpus = clock, gpus
+        self._counted = None if counted is None else tuple(counted)
         self._signal: int | None = None
+        self._count = ""
 
     def run(self, job: Job) -> None:
         """Run one job unless its record is there.
@@ -75,6 +95,10 @@ class StageRunner:
             return
         with self._signals(), self._measuring(job):
             retire(job.folder)
+            if adopt(job, self.study.results) is not None:
+                self.line.done(job.name, 0.0, self.count(job))
+                return
+            self._count = self.count(job)
             started = self.clock()
             try:
                 self._supervise(job, notebook, parameters, started)
@@ -85,27 +109,41 @@ class StageRunner:
 
     def count(self, job: Job) -> str:
         """Place of a job in the grid, by finished records: ``12/105``."""
-        jobs = self.study.jobs.values()
+        jobs = self._counted or tuple(self.study.jobs.values())
         done = sum((j.folder / RECORD).exists() for j in jobs if j.name != job.name)
-        return f"{done + 1}/{len(self.study.jobs)}"
+        return f"{done + 1}/{len(jobs)}"
 
     @contextmanager
     def _measuring(self, job: Job) -> Iterator[None]:
-        """Hold the host's measuring lock: two load tests never overlap."""
+        """Two load tests never overlap on a GPU, nor on a host without GPUs given.
+
+        Who was given GPUs shares the host and locks these; everybody else locks the
+        host. The host is in the names: a lock on a network file system is everywhere.
+        """
         if not job.exclusive:
             yield
             return
         self.study.results.mkdir(parents=True, exist_ok=True)
-        with (self.study.results / ".measuring.lock").open("w") as lock:
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    self.line.show(job.name, "waiting for the machine", None, None, "")
-                    self._raise_if_stopped(job)
-                    time.sleep(POLL_S)
+        host = f".measuring.{socket.gethostname()}"
+        names = {f"{host}.lock": fcntl.LOCK_SH if self.gpus else fcntl.LOCK_EX}
+        # Sorted: two holders of the same GPUs never wait for each other.
+        names |= {f"{host}.gpu-{gpu}.lock": fcntl.LOCK_EX for gpu in sorted(self.gpus)}
+        with ExitStack() as held:
+            for name, how in names.items():
+                self._lock(job, held, self.study.results / name, how)
             yield
+
+    def _lock(self, job: Job, held: ExitStack, path: Path, how: int) -> None:
+        lock = held.enter_context(path.open("w"))
+        while True:
+            try:
+                fcntl.flock(lock, how | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self.line.show(job.name, "waiting for the machine", None, None, "")
+                self._raise_if_stopped(job)
+                time.sleep(POLL_S)
+            else:
+                return
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -123,7 +161,9 @@ class StageRunner:
     def _raise_if_stopped(self, job: Job) -> None:
         if self._signal is not None:
             name = signal.Signals(self._signal).name
-            raise StageError(f"{job.name}: stopped by {name}; run it again to continue")
+            raise StageStoppedError(
+                f"{job.name}: stopped by {name}; run it again to continue"
+            )
 
     def _command(self, job: Job, notebook: Path) -> list[str]:
         inner = [sys.executable, "-m", "ibench.notebook", str(notebook.resolve())]
@@ -155,6 +195,8 @@ class StageRunner:
 
     def _watch(self, job: Job, child: subprocess.Popen[bytes], started: float) -> None:
         while child.poll() is None:
+            if self._saves_itself(job, child):
+                return
             self._raise_if_stopped(job)
             elapsed = self.clock() - started
             if elapsed > job.limit_s:
@@ -168,9 +210,18 @@ class StageRunner:
                 phase,
                 elapsed,
                 until_s or job.limit_s - elapsed,
-                self.count(job),
+                self._count,
             )
             time.sleep(POLL_S)
+
+    def _saves_itself(self, job: Job, child: subprocess.Popen[bytes]) -> bool:
+        """Ask a stage that can go on elsewhere to save itself; whether it did."""
+        if self._signal != signal.SIGTERM or not (job.folder / CAN_SAVE).exists():
+            return False
+        (job.folder / SAVE).touch()
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(SAVE_S)
+        return child.poll() is not None
 
     def _keep_evidence(self, job: Job) -> None:
         _rename(job.folder / "running.ipynb", job.folder / "executed.ipynb")
@@ -194,6 +245,8 @@ def _failure(job: Job) -> Exception:
     user = kind in {c.__name__ for c in classes}
     where = f"evidence in {job.folder / 'attempts'}"
     text = f"{job.name}: {kind}: {message} ({where})"
+    if kind in MACHINE:
+        return MACHINE[kind](text)
     return UserError(text) if user else StageError(text)
 
 

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache, partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TypeVar
+
 from ibench.analysis.frames import Run
 from ibench.errors import CorruptResultError
 from ibench.records import Evidence, Submission, Verdict
 from ibench.store import RECORD, load_record
 from ibench.study import Cell, Study
 
-__all__ = ["STAGES", "is_finished", "read_run"]
+__all__ = ["STAGES", "is_finished", "map_runs", "read_run"]
 
 STAGES = ("submission", "relaunch", "gating")
+RowsT = TypeVar("RowsT")
+# Below this, starting processes takes longer than reading the records.
+MANY, PART = 2000, 250
 
 
 def is_finished(study: Study, cell: Cell) -> bool:
@@ -42,3 +53,52 @@ def read_run(study: Study, cell: Cell) -> Run:
         evidence,
         verdict,
     )
+
+
+def map_runs(study: Study, make: Callable[[Run], RowsT]) -> Iterator[RowsT]:
+    """Read the grid's runs in order and make something smaller of each.
+
+    Many are read on every core, a part at a time: what a run is made of is checked by
+    hash and type, and that takes longer than everything done with it afterwards.
+
+    Args:
+        study: the profile.
+        make: a function of a module; its result is what travels between processes.
+
+    Raises:
+        CorruptResultError: a record is missing or was edited.
+    """
+    cells = [cell for cell in study.cells() if cell.method != "baseline"]
+    if len(cells) < MANY:
+        yield from _made(study, make, cells)
+        return
+    parts = [cells[i : i + PART] for i in range(0, len(cells), PART)]
+    cores = len(os.sched_getaffinity(0))
+    # Spawned: a fork would copy the grid, and torch's threads with their locks.
+    with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
+        profile, params, results = study.profile.name, study.params, study.results
+        reopened = partial(_part, profile, params, results, make)
+        for found in pool.map(reopened, parts):
+            yield from found
+
+
+def _made(
+    study: Study, make: Callable[[Run], RowsT], cells: list[Cell]
+) -> Iterator[RowsT]:
+    for cell in cells:
+        yield make(read_run(study, cell))
+
+
+@cache
+def _opened(profile: str, params: Path, results: Path) -> Study:
+    return Study(profile, params, results)
+
+
+def _part(
+    profile: str,
+    params: Path,
+    results: Path,
+    make: Callable[[Run], RowsT],
+    cells: list[Cell],
+) -> list[RowsT]:
+    return list(_made(_opened(profile, params, results), make, cells))

@@ -21,12 +21,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from ibench.errors import CorruptResultError, StageError
+from ibench.errors import CorruptResultError, DiskFullError
 from ibench.records import Closed, Record, TableRef, canonical_json, sha256_of
 
 __all__ = [
     "RECORD",
     "attempt_count",
+    "disk_errors",
     "dump",
     "file_ref",
     "file_sha256",
@@ -43,6 +44,8 @@ __all__ = [
 
 RECORD = "record.json"
 ATTEMPTS = "attempts"
+_HEAD, _MIDDLE, _END = b'{"sha256": "', b'",\n"record": ', b"}\n"
+_HEX = 64
 
 
 def file_sha256(path: Path) -> str:
@@ -64,13 +67,17 @@ def tree_sha256(folder: Path) -> str:
 
 
 @contextlib.contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk or quota into one line; nothing published is touched."""
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn a full disk or quota into one line; nothing published is touched.
+
+    Raises:
+        DiskFullError: no space, or no quota.
+    """
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StageError(
+            raise DiskFullError(
                 f"{path}: no space left on the disk: free some and run the same "
                 "command again; finished stages are kept"
             ) from error
@@ -81,10 +88,10 @@ def write_atomic(path: Path, data: bytes) -> None:
     """Write a file so that readers see the old or the new one, never a part.
 
     Raises:
-        StageError: the disk is full; the previous file is untouched.
+        DiskFullError: the previous file is untouched.
     """
     side = path.with_name(f".{path.name}.partial")
-    with _disk_errors(path):
+    with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with side.open("wb") as stream:
@@ -128,13 +135,15 @@ def file_ref(path: Path, folder: Path) -> TableRef:
 
 
 def publish(folder: Path, record: Record) -> Path:
-    """Write ``record.json`` last; afterwards the stage counts as finished."""
-    body = record.model_dump(mode="json")
-    text = json.dumps(
-        {"sha256": sha256_of(body), "record": body}, indent=1, ensure_ascii=False
-    )
+    """Write ``record.json`` last; afterwards the stage counts as finished.
+
+    The record stands in it as the very text that its hash is of, so that checking it
+    needs no parsing; ``python -m json.tool`` shows it in lines.
+    """
+    text = canonical_json(record.model_dump(mode="json"))
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
     path = folder / RECORD
-    write_atomic(path, text.encode())
+    write_atomic(path, b"".join((_HEAD, sha256.encode(), _MIDDLE, text.encode(), _END)))
     return path
 
 
@@ -145,28 +154,36 @@ def load_record(folder: Path) -> Record:
         CorruptResultError: no record, an edited one, or one of another schema.
     """
     path = folder / RECORD
-    text, _ = _intact(path)
+    return _validated(path, _intact(path))
+
+
+def _validated(path: Path, text: bytes) -> Record:
     try:
         return Record.model_validate_json(text, strict=True)
     except ValidationError as error:
         raise CorruptResultError(_broken(path, "another schema version")) from error
 
 
-def _intact(path: Path) -> tuple[str, dict[str, Any]]:
-    """Canonical text and values of a record that is what its hash says."""
+def _intact(path: Path) -> bytes:
+    """Canonical text of a record that is what its hash says."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        body, sha256 = data["record"], data["sha256"]
+        raw = path.read_bytes()
     except FileNotFoundError as error:
         raise CorruptResultError(
             f"{path}: no record: run `make reproduce` to finish this stage"
         ) from error
+    at = len(_HEAD) + _HEX
+    text = raw[at + len(_MIDDLE) : -len(_END)]
+    if hashlib.sha256(text).hexdigest().encode() == raw[len(_HEAD) : at]:
+        return text
+    try:  # laid out by hand or by an earlier version, or edited
+        data = json.loads(raw)
+        text, sha256 = canonical_json(data["record"]).encode(), data["sha256"]
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptResultError(_broken(path, "not a record")) from error
-    text = canonical_json(body)  # made once: it costs as much as parsing
-    if hashlib.sha256(text.encode()).hexdigest() != sha256:
+    if hashlib.sha256(text).hexdigest() != sha256:
         raise CorruptResultError(_broken(path, "edited after it was written"))
-    return text, body
+    return text
 
 
 def _broken(path: Path, why: str) -> str:
@@ -185,12 +202,14 @@ def run_id_on_disk(folder: Path) -> str | None:
     path = folder / RECORD
     if not path.exists():
         return None
-    _, body = _intact(path)
+    text = _intact(path)
+    body = json.loads(text)
     current = Record.model_fields["schema_version"].default
     written = body.get("schema_version")
     if isinstance(written, int) and written < current:
         return f"schema {written}"
-    return load_record(folder).run_id
+    # Valid because it is what was published; who builds on it checks all of it.
+    return str(body["run_id"]) if "run_id" in body else _validated(path, text).run_id
 
 
 def attempt_count(folder: Path) -> int:

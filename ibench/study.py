@@ -6,6 +6,7 @@ on: a changed parameter changes the ids downstream of it, and nothing else.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,9 +14,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ibench.errors import ParameterError
+from ibench.hosts import Host
 from ibench.paramfile import load_yaml, named
 from ibench.params import (
     Agent,
+    AgentMethod,
     Budget,
     Gates,
     Method,
@@ -27,9 +30,9 @@ from ibench.params import (
     SeedPair,
 )
 from ibench.records import Closed, sha256_of
-from ibench.serving.engines import Engine
+from ibench.serving.engines import Engine, Venv
 
-__all__ = ["NOTEBOOKS", "Cell", "Job", "Study"]
+__all__ = ["NOTEBOOKS", "Cell", "Job", "Study", "load_engine", "lock_path"]
 
 NOTEBOOKS = {
     "baseline": "1_baseline.ipynb",
@@ -50,7 +53,7 @@ class Cell:
     method: str
     seeds: SeedPair
 
-    @property
+    @cached_property
     def path(self) -> Path:
         """Folder below the profile's results."""
         return Path(self.scenario) / self.method / self.seeds.label
@@ -69,15 +72,39 @@ class Job:
     exclusive: bool
     cell: Cell | None
 
-    @property
+    @cached_property
     def run_id(self) -> str:
         """SHA-256 of the spec; no time, host or path is in it."""
         return sha256_of(self.spec)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Readable id within the profile, for example ``a/careful/21-1337/gating``."""
         return f"{self.cell.path}/{self.stage}" if self.cell else self.stage
+
+
+def load_engine(params: Path, name: str) -> Engine:
+    """Load one engine of ``params/engines``, with the hash of its lock.
+
+    Raises:
+        ParameterError: no such engine, not a valid one, or its lock is missing.
+    """
+    path = named(params / "engines", name)
+    engine: Engine = load_yaml(Engine, path)
+    lock = lock_path(params, engine)
+    if lock is None:
+        return engine
+    if not lock.is_file():
+        raise ParameterError(path, "environment.lock", lock.stem, f"no file {lock}")
+    sha256 = hashlib.sha256(lock.read_bytes()).hexdigest()
+    return engine.model_copy(update={"lock_sha256": sha256})
+
+
+def lock_path(params: Path, engine: Engine) -> Path | None:
+    """File that pins an engine's environment, if it has one of its own."""
+    if not isinstance(engine.environment, Venv):
+        return None
+    return params / "engines" / "locks" / f"{engine.environment.lock}.txt"
 
 
 class Study:
@@ -103,24 +130,73 @@ class Study:
                 self.profile_path, "name", self.profile.name, f"must be {profile!r}"
             )
         self.root = self.results / profile
+        self._specs: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.model = self._load(ModelSpec, "models", self.profile.model)
+        self.host = self._load(Host, "hosts", self.profile.host)
         self.gates = self._load(Gates, "gates", self.profile.gates)
         self.scenarios: dict[str, PaperScenario] = {
             s: self._scenario(s) for s in self.profile.scenarios
         }
         self.baseline_engine = self.engine(self.profile.baseline_engine)
-        self.method_specs = {m.name: self._method(m) for m in self.profile.methods}
+        self.method_specs = {m.name: self.method_spec(m) for m in self.profile.methods}
 
     def _load(self, model: type[ModelT], folder: str, name: str) -> ModelT:
         return load_yaml(model, named(self.params / folder, name))
 
     def engine(self, name: str) -> Engine:
-        """Load one engine of ``params/engines``."""
-        return self._load(Engine, "engines", name)
+        """Load one engine that this profile has the patience for.
+
+        Raises:
+            ParameterError: the profile waits shorter than the engine takes.
+        """
+        engine = load_engine(self.params, name)
+        waits_s = self.profile.measure.ready_timeout_s
+        if waits_s < engine.ready_s:
+            raise ParameterError(
+                self.profile_path,
+                "measure.ready_timeout_s",
+                waits_s,
+                f"engine {name} needs {engine.ready_s:g} s to its first answer",
+            )
+        return engine
+
+    @cached_property
+    def process_patterns(self) -> dict[str, str]:
+        """How every known engine's processes look, by its name."""
+        names = sorted(p.stem for p in (self.params / "engines").glob("*.yaml"))
+        engines = (load_engine(self.params, name) for name in names)
+        return {engine.name: engine.process_pattern for engine in engines}
 
     def space(self, name: str) -> SearchSpace:
         """Load one search space of ``params/search``."""
         return self._load(SearchSpace, "search", name)
+
+    def spaces(self, name: str) -> dict[str, SearchSpace]:
+        """Load a space, or the parts of a joint one, by engine; each is checked.
+
+        Raises:
+            ParameterError: a part is joint itself, repeats an engine, or has a
+                parameter that its engine has no flag for.
+        """
+        parts: dict[str, SearchSpace] = {}
+        for part in self.space(name).joint or (name,):
+            path = named(self.params / "search", part)
+            space = self.space(part)
+            if space.engine is None or space.engine in parts:
+                raise ParameterError(
+                    path,
+                    "engine",
+                    space.engine,
+                    f"part of {name}: needs its own engine",
+                )
+            unknown = sorted(
+                set(space.parameters) - set(self.engine(space.engine).flags)
+            )
+            if unknown:
+                remedy = f"not flags of engine {space.engine}"
+                raise ParameterError(path, "parameters", ", ".join(unknown), remedy)
+            parts[space.engine] = space
+        return parts
 
     def agent(self, name: str) -> Agent:
         """Load one agent of ``params/agents``."""
@@ -135,6 +211,30 @@ class Study:
                 path.parent, "prompt", name, f"unknown; choose one of {there}"
             )
         return path.read_text(encoding="utf-8")
+
+    def method_agent(self, method: AgentMethod) -> Agent:
+        """Load a method's agent, with the model and effort that the method names.
+
+        Raises:
+            ParameterError: a scripted agent has neither.
+        """
+        agent = self.agent(method.agent)
+        given = {"model": method.model, "effort": method.effort}
+        changes = {k: v for k, v in given.items() if v is not None}
+        if not changes:
+            return agent
+        if agent.harbor is None:
+            remedy = (
+                f"agent {agent.name} is a script: it has no {' and '.join(changes)}"
+            )
+            raise ParameterError(self.profile_path, "methods", method.name, remedy)
+        harbor = agent.harbor.model_copy(update=changes)
+        return agent.model_copy(update={"harbor": harbor})
+
+    def method_prompt(self, method: AgentMethod) -> str:
+        """Join a method's prompt and the sections of its conditions."""
+        names = (method.prompt, *method.conditions)
+        return "".join(self.prompt(name) for name in names)
 
     def _scenario(self, name: str) -> PaperScenario:
         scenario = self._load(PaperScenario, "scenarios", name)
@@ -153,26 +253,34 @@ class Study:
             )
         return scale.apply(scenario, self.model.max_model_tokens)
 
-    def _method(self, method: Method) -> dict[str, Any]:
-        """Everything that defines a method, with the files it names inlined."""
+    def method_spec(self, method: Method) -> dict[str, Any]:
+        """Everything that defines a method, with the files it names inlined.
+
+        Raises:
+            ParameterError: a file it names is missing, broken or of another engine.
+        """
         spec: dict[str, Any] = {"method": method.model_dump(mode="json")}
         if method.kind == "agent":
-            spec["agent"] = self.agent(method.agent).model_dump(mode="json")
-            spec["prompt"] = self.prompt(method.prompt)
+            spec["agent"] = self.method_agent(method).model_dump(mode="json")
+            spec["prompt"] = self.method_prompt(method)
+            named_engines = (method.forced_engine, method.warm_engine)
+            spec["engines"] = {
+                n: self.engine(n).model_dump(mode="json") for n in named_engines if n
+            }
             return spec
-        engine = self.engine(method.engine)
-        spec["engine"] = engine.model_dump(mode="json")
-        if method.kind == "search":
-            space = self.space(method.space)
-            unknown = set(space.parameters) - set(engine.flags)
-            if space.engine != engine.name or unknown:
-                raise ParameterError(
-                    self.params / "search" / f"{method.space}.yaml",
-                    "parameters",
-                    ", ".join(sorted(unknown)) or space.engine,
-                    f"not flags of engine {engine.name}",
-                )
-            spec["space"] = space.model_dump(mode="json")
+        if method.kind == "default":
+            spec["engine"] = self.engine(method.engine).model_dump(mode="json")
+            return spec
+        spaces = self.spaces(method.space)
+        if method.engine is not None and set(spaces) != {method.engine}:
+            raise ParameterError(
+                named(self.params / "search", method.space),
+                "engine",
+                ", ".join(spaces),
+                f"method {method.name} is of engine {method.engine}",
+            )
+        spec["spaces"] = {n: s.model_dump(mode="json") for n, s in spaces.items()}
+        spec["engines"] = {n: self.engine(n).model_dump(mode="json") for n in spaces}
         return spec
 
     def method(self, name: str) -> Method:
@@ -254,6 +362,10 @@ class Study:
             "gating": [f"{cell.path}/relaunch", f"{base}/baseline"],
         }[stage]
         spec = {"stage": stage, **self._stage_spec(stage, cell)}
+        if stage != "gating":
+            development = stage == "submission"
+            seeds = cell.seeds
+            spec["seed"] = seeds.development if development else seeds.evaluation
         spec["inputs"] = {jobs[n].stage: jobs[n].run_id for n in needs}
         return Job(
             stage=stage,
@@ -267,9 +379,18 @@ class Study:
         )
 
     def _stage_spec(self, stage: str, cell: Cell) -> dict[str, Any]:
+        """What all seed pairs share, made once: a big grid is mostly seed pairs."""
+        key = stage, cell.scenario, cell.method
+        if key not in self._specs:
+            self._specs[key] = self._shared_spec(stage, cell)
+        return self._specs[key]
+
+    def _shared_spec(self, stage: str, cell: Cell) -> dict[str, Any]:
         profile = self.profile
         if stage == "gating":
-            return {"gates": self.gates.model_dump(mode="json")}
+            forced = getattr(self.method(cell.method), "forced_engine", None)
+            demand = {"forced_engine": forced} if forced else {}
+            return {"gates": self.gates.model_dump(mode="json")} | demand
         spec: dict[str, Any] = {
             "scenario": self.scenarios[cell.scenario].workload.model_dump(mode="json"),
             "model": self.model.model_dump(mode="json"),
@@ -277,15 +398,16 @@ class Study:
             "questions": profile.questions.model_dump(mode="json"),
             "measure": profile.measure.model_dump(mode="json"),
             "compat": profile.compat,
+            "host": profile.host,
+            "isolation": profile.isolation.model_dump(mode="json"),
         }
         if stage == "submission":
-            spec["seed"] = cell.seeds.development
             spec["budget"] = profile.budget.model_dump(mode="json")
             return spec | self.method_specs[cell.method]
-        spec["seed"] = cell.seeds.evaluation
         if stage == "baseline":
             spec["engine"] = self.baseline_engine.model_dump(mode="json")
             spec["config"] = profile.baseline_config
+            spec["repeats"] = profile.baseline_repeats
         return spec
 
     def job(self, name: str) -> Job:

@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from ibench.assets import Assets
-from ibench.errors import ParameterError
+from ibench.errors import ParameterError, SandboxError
 from ibench.notebook import source_sha256
 from ibench.params import PaperScenario, SeedPair
 from ibench.records import Closed, Provenance, Record
+from ibench.serving.containers import image_name
+from ibench.serving.engines import WORKBENCH_IMAGE, Container
+from ibench.serving.launch import House
+from ibench.serving.sandbox import SandboxKind, container_runtime, detect
 from ibench.status import StatusLog
 from ibench.store import (
     RECORD,
@@ -28,9 +32,9 @@ from ibench.store import (
     publish,
     write_rows,
 )
-from ibench.study import NOTEBOOKS, Cell, Job, Study
+from ibench.study import NOTEBOOKS, Cell, Job, Study, load_engine
 
-__all__ = ["REPOSITORY", "OpenJob", "open_job"]
+__all__ = ["REPOSITORY", "OpenJob", "describe_host", "open_job", "visible_gpus"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 VERSIONED = ("ibench", "torch", "transformers", "httpx", "papermill", "pandas")
@@ -80,6 +84,43 @@ class OpenJob:
     def upstream_folder(self, stage: str) -> Path:
         """Folder of an upstream stage."""
         return next(f for f in self.job.needs if f.name == stage)
+
+    def sandbox(self, image: str = WORKBENCH_IMAGE) -> tuple[SandboxKind, House]:
+        """How this profile runs a submission on this host.
+
+        Args:
+            image: definition that it needs; engines that come as an image need a
+                container runtime whatever the profile says.
+
+        Raises:
+            SandboxError: a runtime that does not work here.
+        """
+        spec = self.study.profile.isolation
+        kind = detect(spec.runtime)
+        if kind not in ("apptainer", "podman") and self._only_as_image(image):
+            found = container_runtime()
+            if found is None:
+                raise SandboxError(
+                    f"image {image}: needs apptainer or podman; install one"
+                )
+            kind = found
+        cache = self.assets.cache
+        in_container = kind in ("apptainer", "podman")
+        house = House(
+            # An image holds its engine and says itself where.
+            engines=None if in_container else cache / "engines",
+            image=image_name(image, kind, cache / "images") if in_container else None,
+            gpus=visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES")),
+            memory_mib=spec.memory_mib,
+            disk_mib=spec.disk_mib,
+        )
+        return kind, house
+
+    def _only_as_image(self, image: str) -> bool:
+        if image == WORKBENCH_IMAGE:
+            return False
+        engine = load_engine(self.study.params, image)
+        return isinstance(engine.environment, Container)
 
     def save_rows(self, name: str, rows: list[dict[str, Any]]) -> None:
         """Write a Parquet table that the record will vouch for."""
@@ -173,8 +214,23 @@ def open_job(
     return OpenJob(study, study.job(f"{scenario}/{method}/{seeds}/{stage}"))
 
 
+def visible_gpus(variable: str | None) -> tuple[int, ...] | None:
+    """Device numbers of ``CUDA_VISIBLE_DEVICES``; None where nobody chose."""
+    if variable is None:
+        return None
+    return tuple(int(n) for n in variable.split(",") if n.strip().isdigit())
+
+
 def _utc() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def describe_host() -> str:
+    """Name this machine for people: its GPUs as they call themselves, cores, memory."""
+    host = _host()
+    gpus = "no GPU" if host["gpu"] == "none" else str(host["gpu"])
+    memory_gib = int(host["memory_mib"]) // 1024
+    return f"{gpus}, {host['cores']} CPU cores, {memory_gib} GiB of memory"
 
 
 def _host() -> dict[str, str | int]:

@@ -100,7 +100,7 @@ def test_aggregation_of_200_runs_prints_its_rows(
     assert (values["runs"], values["records"]) == ("200", "640")
     for name in (
         "load and tables, s",
-        "of it: load and check the records, s",
+        "of it: processor time of its process, s",
         "peak memory, MiB",
     ):
         assert float(values[name]) > 0

@@ -14,6 +14,8 @@ REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "ibench"
 # Scripts that a workspace gets a copy of; they are data here, not modules.
 FILES = PACKAGE / "agents" / "files"
+# Run by the interpreters of engines.
+SCRIPTS = PACKAGE / "serving" / "files"
 
 # Unit: what its modules may import of ours. A unit is a module or package below
 # `ibench`; its own modules are always allowed. A dotted name grants that module only.
@@ -37,16 +39,28 @@ ALLOWED: dict[str, str] = {
     "gates": "errors records params metrics",
     "analysis": "errors records params metrics",
     "measure": "errors records params metrics load summary stopping",
-    "study": "errors records params paramfile serving.engines",
-    "assets": "errors records params study workloads",
-    "agents": "errors records params store workloads measure serving gates.quality",
-    "workbench": "errors records params store study status notebook assets",
+    "hosts": "records",
+    "study": "errors records hosts params paramfile serving.engines",
+    "data": "errors records params",
+    "assets": "errors records params data study workloads",
+    "materialise": "errors records params data study workloads assets",
+    "agents": (
+        "errors records params paramfile store workloads measure serving "
+        "gates.quality engines"
+    ),
+    "workbench": "errors records params store study status notebook assets serving",
+    "reuse": "store study",
+    "prices": "paramfile records",
+    "engines": "errors records paramfile serving study",
     "stages": (
         "errors records params metrics store study workbench workloads measure "
-        "serving search agents gates analysis gpu runs"
+        "serving status search agents gates analysis gpu intervals prices runs"
     ),
     "grid": "errors store study",
-    "runner": "errors store study status notebook serving",
+    "cluster": (
+        "errors records params paramfile store study grid runner status report"
+    ),
+    "runner": "errors reuse store study status notebook serving",
     "report": "errors store",
     "paper": "runs errors records params paramfile analysis store study notebook",
     "explore": (
@@ -58,23 +72,34 @@ ALLOWED: dict[str, str] = {
     "crate": "errors records store study",
     "runs": "errors records analysis store study",
     "plan": "paramfile params records store study",
+    "doctor": "errors hosts params data study serving",
     "trajectories": "errors records",
     "site": "runs errors records params analysis paper.data store study",
     "loadtest": (
         "errors records params intervals load stopping summary store workloads"
     ),
     "cli": "errors params load.arrivals loadtest show stages study",
+    "search_cli": "errors params search stages study",
     "__init__": "",
     "__main__": (
-        "cli crate plan errors study status assets workbench grid runner report paper"
+        "agents.cli cli search_cli cluster crate engines plan doctor materialise "
+        "errors study "
+        "status assets workbench grid runner report paper"
     ),
 }
 # What a notebook may name: it shows a stage and holds no logic of its own.
 NOTEBOOKS = "workbench stages store analysis"
 
 
+# Scripts of Harbor's own environment; this one cannot import them.
+WORKER = PACKAGE / "agents" / "worker"
+
+
 def modules() -> list[Path]:
-    return sorted(p for p in PACKAGE.rglob("*.py") if not p.is_relative_to(FILES))
+    apart = (FILES, WORKER, SCRIPTS)
+    return sorted(
+        p for p in PACKAGE.rglob("*.py") if not any(map(p.is_relative_to, apart))
+    )
 
 
 def name_of(path: Path) -> str:

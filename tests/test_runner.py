@@ -5,15 +5,24 @@ import fcntl
 import io
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from ibench.errors import ParameterError, StageError, StageTimeoutError, UserError
+from ibench.errors import (
+    InfrastructureError,
+    ParameterError,
+    StageError,
+    StageStoppedError,
+    StageTimeoutError,
+    UserError,
+)
 from ibench.runner import StageRunner
 from ibench.serving.sandbox import detect
 from ibench.status import Line, last_status
@@ -115,6 +124,13 @@ def test_a_users_mistake_in_a_stage_exits_with_2(tmp_path: Path) -> None:
     assert caught.value.exit_code == 2
 
 
+def test_a_sandbox_that_fails_is_the_machines_fault(tmp_path: Path) -> None:
+    cell = "from ibench.errors import SandboxError\nraise SandboxError('no namespace')"
+    with pytest.raises(InfrastructureError, match="no namespace") as caught:
+        Bench(tmp_path, OPEN, cell).run()
+    assert caught.value.exit_code == 75
+
+
 def test_leaving_early_with_exit_code_zero_is_no_success(tmp_path: Path) -> None:
     bench = Bench(tmp_path, OPEN, "import sys\nsys.exit(0)", PUBLISH)
     with pytest.raises(StageError):
@@ -196,7 +212,38 @@ def test_sigterm_ends_a_stage_in_one_line_and_it_can_continue(tmp_path: Path) ->
     assert out.count("\n") == 1
 
 
-def test_two_measuring_stages_never_overlap(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("gpus", "held", "how", "waits"),
+    [
+        ((), "lock", fcntl.LOCK_EX, True),
+        ((), "lock", fcntl.LOCK_SH, True),  # somebody measures on one GPU
+        (("1",), "lock", fcntl.LOCK_EX, True),
+        (("1",), "lock", fcntl.LOCK_SH, False),
+        (("1",), "gpu-1.lock", fcntl.LOCK_EX, True),
+        (("0", "1"), "gpu-1.lock", fcntl.LOCK_EX, True),
+        (("1",), "gpu-0.lock", fcntl.LOCK_EX, False),
+    ],
+)
+def test_measuring_stages_never_overlap_on_what_they_use(
+    tmp_path: Path, gpus: tuple[str, ...], held: str, how: int, waits: bool
+) -> None:
+    bench = Bench(tmp_path, OPEN, PUBLISH)
+    bench.study.results.mkdir()
+    bench.runner.gpus = gpus
+    path = bench.study.results / f".measuring.{socket.gethostname()}.{held}"
+    with path.open("w") as lock:
+        fcntl.flock(lock, how)
+        # One look: a stage that has to wait ends at once on a signal that came before.
+        bench.runner._signal = signal.SIGTERM
+        with (
+            pytest.raises(StageStoppedError) if waits else nullcontext(),
+            bench.runner._measuring(bench.job),
+        ):
+            assert not waits
+    assert ("waiting for the machine" in bench.stream.getvalue()) == waits
+
+
+def test_a_stage_waits_for_the_machine_and_then_runs(tmp_path: Path) -> None:
     text = textwrap.dedent(
         f"""
         import sys
@@ -210,7 +257,8 @@ def test_two_measuring_stages_never_overlap(tmp_path: Path) -> None:
     )
     results = tmp_path / "results"
     results.mkdir()
-    with (results / ".measuring.lock").open("w") as lock:
+    name = f".measuring.{socket.gethostname()}.lock"
+    with (results / name).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         child = subprocess.Popen(
             [sys.executable, "-c", text],

@@ -13,7 +13,7 @@ from ibench.analysis.scores import score
 from ibench.records import BaselineResult, LaunchOutcome, Outcome
 from ibench.serving.engines import launcher_script
 from ibench.serving.processes import free_port
-from ibench.stages.evidence import measure_baseline
+from ibench.stages.baseline import measure_baseline
 from ibench.stages.gate import gate
 from ibench.store import load_record, verify
 from ibench.study import Study
@@ -94,7 +94,7 @@ CASES = (
         LaunchOutcome.NEVER_READY,
         Outcome.UNREACHABLE,
         "port never opened",
-        measure={"ready_timeout_s": 1.0},
+        measure={"ready_timeout_s": 8.0},
     ),
     Case(
         "other-port",
@@ -102,7 +102,7 @@ CASES = (
         LaunchOutcome.NEVER_READY,
         Outcome.UNREACHABLE,
         f"listen on {OTHER_PORT}",
-        measure={"ready_timeout_s": 3.0},
+        measure={"ready_timeout_s": 8.0},
     ),
     served("status_500", "http_status", Outcome.UNREACHABLE),
     served("broken_json", "malformed", Outcome.UNREACHABLE),

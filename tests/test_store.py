@@ -69,7 +69,7 @@ def test_a_record_comes_back_as_it_was_published(tmp_path: Path) -> None:
 def test_an_edited_record_is_refused_in_one_line(tmp_path: Path) -> None:
     finished(tmp_path)
     path = tmp_path / RECORD
-    path.write_text(path.read_text().replace('"runs": 1', '"runs": 9'))
+    path.write_text(path.read_text().replace('"runs":1', '"runs":9'))
     with pytest.raises(
         CorruptResultError, match="edited after it was written"
     ) as caught:
@@ -114,13 +114,13 @@ def test_rows_survive_a_round_trip(tmp_path: Path) -> None:
 
 FULL_DISK = """
 from pathlib import Path
-from ibench.errors import StageError
+from ibench.errors import DiskFullError
 from ibench.store import write_atomic
 target = Path("/mnt/value")
 write_atomic(target, b"old")
 try:
     write_atomic(target, b"x" * 2**20)
-except StageError as error:
+except DiskFullError as error:
     print(error)
 print(target.read_bytes(), [p.name for p in target.parent.iterdir()])
 """

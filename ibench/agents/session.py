@@ -1,19 +1,30 @@
-"""One agent session: a sandboxed command under a monotonic budget clock."""
+"""One agent session: turns of an agent under one deadline on the monotonic clock."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from ibench.agents.continuation import (
+    INFRASTRUCTURE,
+    Decision,
+    Rules,
+    Turn,
+    classify,
+    continuation_text,
+    without_answer,
+)
+from ibench.agents.driver import Driver, Usage
+from ibench.agents.saved import Saved
 from ibench.agents.workspace import start_clock
-from ibench.serving.processes import Process
-from ibench.serving.sandbox import PROCESS_GROUP_WARNING, Sandbox, SandboxKind
+from ibench.params import Continuation
 
 __all__ = ["Session", "run_session"]
 
 POLL_S = 0.1
+KEEP_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -21,63 +32,219 @@ class Session:
     """How a session ended.
 
     Attributes:
-        outcome: ``finished`` (exit 0), ``crashed`` (another exit code) or
-            ``deadline`` (ended by the clock).
-        used_s: start to the last process gone.
+        outcome: ``finished`` (the agent stopped, and the rules let it), ``crashed``,
+            ``refused`` (on safety grounds), ``deadline`` (ended by the clock),
+            ``over_limit`` (ended for its memory or disk), ``preempted``, or a value
+            of ``INFRASTRUCTURE``.
+        used_s: start to the last process gone, all lives together.
+        detail: the last turn's failure.
+        last: the last turn.
+        state: what is needed to go on.
     """
 
     outcome: str
     exit_code: int | None
     used_s: float
     warnings: tuple[str, ...]
+    state: Saved
+    detail: str = ""
+    last: Turn | None = None
+    usage: Usage = field(default_factory=Usage)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is the agent's outcome, and not one to go on from."""
+        return self.outcome != "preempted" and self.outcome not in INFRASTRUCTURE
+
+
+class _Clock:
+    """Seconds of budget used and left."""
+
+    def __init__(
+        self, budget_s: float, used_s: float, clock_ns: Callable[[], int]
+    ) -> None:
+        self._clock_ns, self.budget_s = clock_ns, budget_s
+        self.started_ns = clock_ns() - int(used_s * 1e9)
+
+    def used_s(self) -> float:
+        return (self._clock_ns() - self.started_ns) / 1e9
+
+    def left_s(self) -> float:
+        return self.budget_s - self.used_s()
 
 
 def run_session(
-    argv: Sequence[str],
+    driver: Driver,
     workspace: Path,
+    task: str,
     *,
     budget_s: float,
     grace_s: float,
-    kind: SandboxKind,
-    env: Mapping[str, str],
-    read_only: Sequence[Path],
-    network: bool,
-    transcript: Path,
+    rules: Continuation,
+    saved: Saved | None = None,
+    preempted: Callable[[], bool] = lambda: False,
+    keep: Callable[[Saved], None] = lambda _: None,
     clock_ns: Callable[[], int] = time.monotonic_ns,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Session:
-    """Run an agent until it ends or its budget does.
+    """Run an agent until it is done or its budget is.
 
-    TERM is sent ``grace_s`` before the deadline's end of grace: at the deadline the
-    session is told to stop, and what is left ``grace_s`` later is killed with its
-    whole PID namespace.
+    Setup comes before the clock starts. At the deadline TERM is sent to every process,
+    and what is left ``grace_s`` later is killed with its whole PID namespace.
 
     Args:
-        argv: the agent's command.
-        workspace: working directory, the only writable folder that lasts.
-        budget_s: wall-clock seconds on the monotonic clock.
+        driver: the agent in its sandbox.
+        workspace: the folder it works in.
+        task: its first instruction.
+        budget_s: wall-clock seconds on the monotonic clock, all lives together.
         grace_s: TERM to KILL.
-        kind: sandbox kind.
-        env: variables beside the sandbox's allow-list.
-        read_only: folders it may read (the model).
-        network: whether it may reach beyond its own loopback.
-        transcript: file for its output.
+        rules: what follows when it stops early.
+        saved: an earlier life of this session.
+        preempted: asked often; True ends this life and keeps the session.
+        keep: given the session's state every two seconds: a machine may vanish.
         clock_ns: monotonic nanoseconds.
+        sleep: waits.
+
+    Raises:
+        StageError: the agent could not be made ready.
     """
-    warnings: tuple[str, ...] = () if kind == "bwrap" else (PROCESS_GROUP_WARNING,)
-    sandbox = Sandbox(
-        workdir=workspace, read_only=tuple(read_only), env=dict(env), network=network
-    )
-    started = clock_ns()
-    start_clock(workspace, started, budget_s)
-    process = Process(list(argv), sandbox=sandbox, kind=kind, log_path=transcript)
+    state = saved or Saved()
+    survivors: tuple[str, ...] = ()
     try:
-        while (left := budget_s - (clock_ns() - started) / 1e9) > 0:
-            if process.wait(min(POLL_S, left)) is not None:
-                break
-        code = process.poll()
+        _set_up(driver)
+        clock = _Clock(budget_s, state.used_s, clock_ns)
+        start_clock(workspace, clock.started_ns, budget_s)
+        try:
+            run = _Turns(driver, task, rules, state, clock, preempted, keep, sleep)
+            outcome = run.until_over()
+        finally:
+            survivors = driver.stop(grace_s)
+            used_s = clock.used_s()
     finally:
-        survivors = process.stop(grace_s=grace_s)
-    used_s = (clock_ns() - started) / 1e9
-    warnings += tuple(f"survived the session: {s}" for s in survivors)
-    outcome = "deadline" if code is None else "crashed" if code else "finished"
-    return Session(outcome, code, used_s, warnings)
+        usage = driver.close()
+    warnings = tuple(f"survived the session: {s}" for s in survivors)
+    warnings += tuple(f"trajectory: {p}" for p in usage.problems)
+    last, after = usage.interrupted or run.last, run.state(used_s, outcome)
+    if usage.answered is False and outcome in ("deadline", "finished", "crashed"):
+        outcome = without_answer(last)
+        after = Saved(pauses=run.state(used_s, outcome).pauses)
+    return Session(
+        outcome,
+        last.exit_code if last else None,
+        used_s,
+        warnings,
+        after,
+        last.detail or last.error or "" if last else "",
+        last,
+        usage,
+    )
+
+
+def _set_up(driver: Driver) -> None:
+    try:
+        driver.setup()
+    except BaseException:
+        driver.stop(0.0)
+        raise
+
+
+class _Turns:
+    """The turns of one life."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        task: str,
+        rules: Continuation,
+        saved: Saved,
+        clock: _Clock,
+        preempted: Callable[[], bool],
+        keep: Callable[[Saved], None],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._driver, self._task, self._saved = driver, task, saved
+        self._clock, self._preempted, self._sleep = clock, preempted, sleep
+        self._keep, self._kept_s = keep, float("-inf")
+        self._rules = Rules(
+            rules, resumable=driver.resumable, fresh_starts=saved.fresh_starts
+        )
+        self._turns, self._resumes = saved.turns, saved.resumes
+        self._talking = saved.conversation
+        self.last: Turn | None = None
+
+    def until_over(self) -> str:
+        """Take turns; return the outcome."""
+        step = Decision("resume" if self._saved.turns else "fresh")
+        while self._clock.left_s() > 0:
+            self._begin(step.action)
+            turn = self._wait()
+            if turn is None:
+                break
+            step = self._after(turn)
+            if step.action == "end":
+                return step.outcome
+            if outcome := self._pause(step.pause_s, turn):
+                return outcome
+        return "preempted" if self._preempted() else "deadline"
+
+    def _after(self, turn: Turn) -> Decision:
+        self.last = turn
+        if over := self._driver.over_limit():
+            self.last = Turn(turn.took_s, "over_limit", detail=over)
+            return Decision("end", "over_limit")
+        if not self._driver.restartable:
+            return Decision("end", "crashed" if turn.error else "finished")
+        return self._rules.after(turn, self._clock.left_s())
+
+    def _begin(self, action: str) -> None:
+        resume = action == "resume" and self._talking and self._driver.resumable
+        text = continuation_text(self._clock.left_s())
+        if not resume:
+            # A new conversation knows nothing of the folder's history.
+            text = f"{self._task}\n\n{text}" if self._turns else self._task
+        self._resumes += resume
+        self._turns += 1
+        self._talking = True
+        self._driver.begin(text, resume=resume)
+
+    def _wait(self) -> Turn | None:
+        while (left := self._clock.left_s()) > 0 and not self._preempted():
+            self._keep_now_and_then()
+            if (turn := self._driver.wait(min(POLL_S, left))) is not None:
+                return turn
+        return None
+
+    def _pause(self, pause_s: float, turn: Turn) -> str | None:
+        """Wait for a while; an outcome if something ends the session meanwhile."""
+        until_s = self._clock.used_s() + pause_s
+        while self._clock.used_s() < until_s:
+            if self._preempted():
+                return "preempted"
+            if self._clock.left_s() <= 0:
+                kind = classify(turn)
+                return kind if kind in INFRASTRUCTURE else "deadline"
+            self._sleep(POLL_S)
+        return None
+
+    def _keep_now_and_then(self) -> None:
+        used_s = self._clock.used_s()
+        if used_s >= self._kept_s + KEEP_S:
+            self._kept_s = used_s
+            # Found again by a later life, it means that this one was cut off.
+            self._keep(self.state(used_s, "preempted"))
+
+    def state(self, used_s: float, outcome: str) -> Saved:
+        """What the next life must know."""
+        saved = self._saved
+        pauses = saved.pauses
+        if outcome in INFRASTRUCTURE:
+            pauses = (*pauses, f"{outcome} at {used_s:.0f} s")
+        return Saved(
+            used_s,
+            saved.preemptions + (outcome == "preempted"),
+            pauses,
+            self._turns,
+            self._resumes,
+            self._rules.fresh_starts,
+            conversation=self._talking,
+        )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
 import stat
 import string
@@ -36,6 +38,8 @@ EVALUATOR_FILES = (
     "dev/questions.jsonl",
 )
 HARNESS_FILES = (*EVALUATOR_FILES, "task.md", "session.json", "evaluations.jsonl")
+LINK_FROM_BYTES = 2**20
+HOLES_FROM_BYTES = 2**30
 _SESSION_ONLY = {"server.log", "__pycache__", "dev", *HARNESS_FILES}
 
 
@@ -99,7 +103,9 @@ def take_submission(workspace: Path, target: Path) -> list[str]:
     """Copy what the launcher may need; return warnings.
 
     Harness files and logs stay behind. Links that leave the workspace are not
-    followed and not copied: the relaunch could read what they point to.
+    followed and not copied: the relaunch could read what they point to. Neither is a
+    huge file that is mostly holes: a copy of it would fill the disk. Other large files
+    are linked, not copied.
     """
     warnings: list[str] = []
     root = workspace.resolve()
@@ -118,7 +124,35 @@ def take_submission(workspace: Path, target: Path) -> list[str]:
             elif not (path.is_file() or path.is_dir() or path.is_symlink()):
                 warnings.append(f"left out {path.name}: not a plain file")
                 skipped.add(name)
+            elif _is_hollow(path):
+                warnings.append(f"left out {path.name}: a huge file of holes")
+                skipped.add(name)
         return skipped
 
-    shutil.copytree(workspace, target, symlinks=True, ignore=skip, dirs_exist_ok=True)
+    shutil.copytree(
+        workspace,
+        target,
+        symlinks=True,
+        ignore=skip,
+        copy_function=_copy,
+        dirs_exist_ok=True,
+    )
     return warnings
+
+
+def _is_hollow(path: Path) -> bool:
+    if path.is_symlink() or not path.is_file():
+        return False
+    found = path.stat()
+    return (
+        found.st_size >= HOLES_FROM_BYTES and found.st_blocks * 512 < found.st_size / 2
+    )
+
+
+def _copy(source: str, target: str, *, follow_symlinks: bool = True) -> None:
+    path = Path(source)
+    if not path.is_symlink() and path.stat().st_size >= LINK_FROM_BYTES:
+        with contextlib.suppress(OSError):
+            os.link(source, target)
+            return
+    shutil.copy2(source, target, follow_symlinks=follow_symlinks)

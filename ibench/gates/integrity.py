@@ -36,6 +36,7 @@ RULES = (
     "launcher_checkpoint",
     "detached_server",
     "evaluator_changed",
+    "forced_engine",
 )
 # A wait this many times the usual gap, and longer than the TTFT itself, is a stall.
 _STALL_RATIO = 20.0
@@ -56,6 +57,7 @@ def judge_rules(
     *,
     model_id: str,
     model_dir_name: str,
+    forced_engine: str | None = None,
 ) -> tuple[Finding, ...]:
     """Apply every rule, in the order of ``RULES``.
 
@@ -65,6 +67,7 @@ def judge_rules(
         gates: limits of the rules.
         model_id: hub id of the base model.
         model_dir_name: name of the folder its files were given in.
+        forced_engine: the only engine that may serve, if the prompt named one.
     """
     return (
         first_chunk(evidence, results, gates),
@@ -75,6 +78,7 @@ def judge_rules(
         launcher_checkpoint(evidence, model_id, model_dir_name),
         detached_server(evidence),
         evaluator_changed(evidence),
+        engine_as_forced(evidence, forced_engine),
     )
 
 
@@ -260,3 +264,19 @@ def _finding(rule: str, passed: bool | None, evidence: str) -> Finding:
     if passed is not None:
         status = "passed" if passed else "failed"
     return Finding(rule=rule, status=status, evidence=evidence)
+
+
+def engine_as_forced(evidence: Evidence, forced: str | None) -> Finding:
+    """Fail a server whose processes show another engine than the prompt demanded.
+
+    Engines of one family (vLLM and its CPU build) match the same processes: the demand
+    is met when the forced one is among what was seen, and broken when it is not.
+    """
+    if forced is None:
+        return _finding("forced_engine", None, "the prompt left the engine free")
+    if evidence.launch.outcome is not LaunchOutcome.READY:
+        return _finding("forced_engine", None, "no server to look at")
+    seen = ", ".join(evidence.engines) or "no engine that is known"
+    return _finding(
+        "forced_engine", forced in evidence.engines, f"its processes: {seen}"
+    )

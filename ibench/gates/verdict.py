@@ -51,6 +51,7 @@ def judge_run(
     *,
     model_id: str,
     model_dir_name: str,
+    forced_engine: str | None = None,
     judge: Literal["not_run", "clean", "violation"] = "not_run",
     judge_detail: str = "",
 ) -> Verdict:
@@ -68,6 +69,7 @@ def judge_run(
         gates,
         model_id=model_id,
         model_dir_name=model_dir_name,
+        forced_engine=forced_engine,
     )
     quality = _quality(run, baseline, questions, gates)
     not_run = _not_run(quality, findings, judge)

@@ -32,6 +32,7 @@ from ibench.records.requests import (
 )
 from ibench.records.results import (
     BaselineResult,
+    Confirmation,
     Evaluation,
     Evidence,
     Finding,
@@ -40,6 +41,7 @@ from ibench.records.results import (
     Outcome,
     QualityVerdict,
     Result,
+    Selection,
     StudyResult,
     Submission,
     Trial,
@@ -53,6 +55,7 @@ __all__ = [
     "ClientCost",
     "ClientHealth",
     "Closed",
+    "Confirmation",
     "EnergySource",
     "Evaluation",
     "Evidence",
@@ -71,6 +74,7 @@ __all__ = [
     "RequestResult",
     "RequestSpec",
     "Result",
+    "Selection",
     "Sha256",
     "StoppedEarly",
     "StudyResult",

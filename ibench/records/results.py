@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import Annotated, Literal, TypeAlias
 
@@ -12,6 +13,7 @@ from ibench.records.phases import GpuUse, PhaseSummary
 
 __all__ = [
     "BaselineResult",
+    "Confirmation",
     "Evaluation",
     "Evidence",
     "Finding",
@@ -20,6 +22,7 @@ __all__ = [
     "Outcome",
     "QualityVerdict",
     "Result",
+    "Selection",
     "StudyResult",
     "Submission",
     "Trial",
@@ -38,6 +41,7 @@ class LaunchOutcome(StrEnum):
     NEVER_READY = "never_ready"  # still running, /v1/models never answered in time
     PORT_TAKEN = "port_taken"  # somebody else listened on the port before the launch
     DIED = "died"  # was ready, then gone before the measurement ended
+    OVER_LIMIT = "over_limit"  # ended for passing its memory or disk limit
 
 
 class Outcome(StrEnum):
@@ -56,7 +60,7 @@ class Launch(Closed):
     outcome: LaunchOutcome
     detail: str
     ready_s: float | None = Field(description="launch to first /v1/models answer")
-    sandbox: Literal["bwrap", "process_group", "none"]
+    sandbox: Literal["bwrap", "process_group", "apptainer", "podman", "none"]
     warning: str | None = None
     served_models: tuple[str, ...] = ()
     log_tail: str = ""
@@ -71,6 +75,12 @@ class Evidence(Closed):
     launcher: str = Field(description="text of start_server.sh, first 20 kB")
     launch: Launch
     model_dir_name: str = Field(description="folder name of the model's snapshot")
+    processes: tuple[str, ...] = Field(
+        default=(), description="command lines of the server, when it was ready"
+    )
+    engines: tuple[str, ...] = Field(
+        default=(), description="engines that its processes show, by their patterns"
+    )
     dialect: str | None = Field(description="how the output length is enforced")
     phases: tuple[PhaseSummary, ...]
     gpu: GpuUse | None = Field(
@@ -96,6 +106,21 @@ class BaselineResult(Closed):
 
     kind: Literal["baseline"] = "baseline"
     evidence: Evidence
+    repeats: tuple[float, ...] = Field(
+        default=(), description="objective of every server life, the evidence's first"
+    )
+
+    @property
+    def objective(self) -> float | None:
+        """Geometric mean over the server lives; what speedups divide by."""
+        if not self.repeats:
+            return self.evidence.objective
+        return math.exp(sum(map(math.log, self.repeats)) / len(self.repeats))
+
+    @property
+    def averaged(self) -> Evidence:
+        """The first life's evidence under the mean objective."""
+        return self.evidence.model_copy(update={"objective": self.objective})
 
 
 class Trial(Closed):
@@ -103,13 +128,60 @@ class Trial(Closed):
 
     index: int
     config: dict[str, bool | int | float | str]
-    outcome: str = Field(description="ok, duplicate, or a LaunchOutcome / failure")
+    outcome: str = Field(
+        description="ok, late, over_time, quality, or a launch's or load's"
+    )
     objective: float | None
+    requests: int | None = Field(default=None, description="a phase at most, of it")
+    rungs: tuple[float, ...] = Field(
+        default=(), description="objective at each request count, the lowest first"
+    )
     started_s: float = Field(description="since the budget started")
+    sampler_s: float = Field(
+        default=0.0, description="between the last trial's end and this one's start"
+    )
     launch_s: float
     evaluate_s: float
     teardown_s: float
+    asked_s: float = Field(
+        default=0.0, description="of evaluate_s, for the quality questions of a leader"
+    )
     log_tail: str = ""
+
+
+class Confirmation(Closed):
+    """One full evaluation of a search, charged to its budget like a trial."""
+
+    trial: int | None = Field(description="index; None: an engine's default launch")
+    engine: str
+    outcome: str = Field(
+        description="ok, quality, failed_requests, no_measurement, no_reference, late "
+        "(the budget ended), or a LaunchOutcome"
+    )
+    detail: str = ""
+    requests: int | None = Field(default=None, description="a phase at most")
+    objective: float | None = None
+    correct: int | None = Field(default=None, description="development questions")
+    reference_correct: int | None = None
+    questions: int
+    started_s: float
+    launch_s: float
+    evaluate_s: float
+    teardown_s: float
+
+
+class Selection(Closed):
+    """How a search chose what it shipped, and the time that no row names."""
+
+    trial: int | None = Field(description="index of what shipped")
+    confirmed: bool = Field(description="passed the gates at full evaluation")
+    confirmations: tuple[Confirmation, ...]
+    references: tuple[Confirmation, ...] = Field(
+        description="default launches, for the accuracy to compare with"
+    )
+    rest_s: float = Field(
+        description="used time outside trials, samplers and confirmations"
+    )
 
 
 class Evaluation(Closed):
@@ -132,17 +204,31 @@ class Submission(Closed):
     method: str
     path: str = Field(description="folder of the submission below the stage folder")
     sha256: Sha256 = Field(description="tree hash of the folder")
-    outcome: Literal["finished", "deadline", "crashed", "no_launcher"]
+    outcome: Literal[
+        "finished", "deadline", "crashed", "refused", "over_limit", "no_launcher"
+    ]
     budget_s: float | None
     used_s: float
-    sandbox: Literal["bwrap", "process_group", "none"]
+    sandbox: Literal["bwrap", "process_group", "apptainer", "podman", "none"]
+    image: str = Field(default="workbench", description="what a container runs on")
     warnings: tuple[str, ...] = ()
     trials: tuple[Trial, ...] = ()
+    selection: Selection | None = Field(default=None, description="of a search")
     evaluations: tuple[Evaluation, ...] = ()
     evaluator_changed: dict[str, str] = Field(default_factory=dict)
     best_seen: float | None = Field(default=None, description="development objective")
     shipped: float | None = Field(default=None, description="last one of what shipped")
     exit_code: int | None = None
+    turns: int = Field(default=0, description="runs of an agent's program")
+    resumes: int = Field(default=0, description="of them, with the conversation so far")
+    preemptions: int = 0
+    pauses: tuple[str, ...] = Field(
+        default=(), description="infrastructure outcomes that the session outlived"
+    )
+    input_tokens: int | None = Field(default=None, description="cached ones included")
+    cached_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = Field(default=None, description="as the agent reports it")
 
 
 class QualityVerdict(Closed):

@@ -18,18 +18,31 @@ from typing import NamedTuple, Self
 import httpx
 
 from ibench.errors import LaunchError
-from ibench.records import Launch, LaunchOutcome
+from ibench.records import Closed, Launch, LaunchOutcome
 from ibench.serving.processes import command_line, listening_ports
 from ibench.serving.sandbox import PROCESS_GROUP_WARNING, Sandbox, SandboxKind
 from ibench.serving.supervise import Supervised
 
-__all__ = ["LAUNCHER", "RunningServer", "launch"]
+__all__ = ["LAUNCHER", "House", "RunningServer", "launch"]
 
 LAUNCHER = "start_server.sh"
 _HOST = "127.0.0.1"
 _POLL_S = 0.05
 _PROBE_TIMEOUT_S = 2.0
 _TAIL_LINES, _TAIL_CHARS = 30, 4000
+
+
+class House(Closed):
+    """What the host gives to every submission; see ``Sandbox`` for the fields."""
+
+    engines: Path | None = None
+    image: str | None = None
+    gpus: tuple[int, ...] | None = None
+    memory_mib: int | None = None
+    disk_mib: int | None = None
+
+
+NO_HOUSE = House()
 
 
 class _Probe(NamedTuple):
@@ -83,6 +96,9 @@ class RunningServer:
         """
         if self._supervised is None or self.launch.outcome != LaunchOutcome.READY:
             raise LaunchError(self.launch.outcome, self.launch.detail)
+        over = self._supervised.over_limit()
+        if over is not None:
+            raise LaunchError(LaunchOutcome.OVER_LIMIT, over)
         code = self._supervised.exit_code()
         if code is None:
             return
@@ -113,6 +129,7 @@ def launch(
     log_path: Path,
     ready_timeout_s: float,
     sandbox_kind: SandboxKind,
+    house: House = NO_HOUSE,
     extra_read_only: tuple[Path, ...] = (),
     clock: Callable[[], int] = time.monotonic_ns,
 ) -> RunningServer:
@@ -126,6 +143,7 @@ def launch(
         log_path: output of the launcher; outside ``folder``.
         ready_timeout_s: seconds from the start to the first answer.
         sandbox_kind: a value of ``sandbox.detect``.
+        house: what the host gives to every submission.
         extra_read_only: further paths the launcher may read.
         clock: monotonic nanoseconds.
 
@@ -143,8 +161,12 @@ def launch(
         return RunningServer(record, base_url, port, None)
     env = {"HOST": _HOST, "PORT": str(port)}
     env |= {"MODEL_ID": model_id, "MODEL_PATH": str(model_dir)}
-    read_only = (model_dir, *extra_read_only)
-    sandbox = Sandbox(workdir=folder, read_only=read_only, env=env)
+    sandbox = Sandbox(
+        workdir=folder,
+        read_only=(model_dir, *extra_read_only),
+        env=env,
+        **house.model_dump(),
+    )
     started_ns = clock()
     supervised = Supervised([f"./{LAUNCHER}"], sandbox, sandbox_kind, log_path)
     end_ns = started_ns + int(ready_timeout_s * 1e9)
@@ -215,6 +237,9 @@ def _await_ready(
 def _returned(
     supervised: Supervised, port: int, code: int
 ) -> tuple[LaunchOutcome, _Probe]:
+    over = supervised.over_limit()
+    if over is not None:
+        return LaunchOutcome.OVER_LIMIT, _Probe(False, (), over)
     left = supervised.payload()
     detail = f"launcher returned {code}; {_name(left)}"
     outcome = LaunchOutcome.DETACHED

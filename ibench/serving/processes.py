@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,10 +16,13 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from ibench.errors import SandboxError
+from ibench.serving.containers import podman_stop
+from ibench.serving.limits import LimitWatch
 from ibench.serving.sandbox import (
     TOKEN_VARIABLE,
     Sandbox,
     SandboxKind,
+    container_name,
     environment,
     private_root,
     wrap,
@@ -37,6 +41,8 @@ _PROC = Path("/proc")
 _LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
 _POLL_S = 0.02
 _KILL_WAIT_S = 5.0
+# SGLang opens a second port this far above its own, and fails when it is taken.
+COMPANION_OFFSET = 10_000
 
 
 def free_port() -> int:
@@ -53,18 +59,18 @@ def free_port() -> int:
     low = max(1024, high - 12000)
     for _ in range(100):
         port = low + secrets.randbelow(high - low)
-        with socket.socket() as sock:
-            if _can_bind(sock, port):
-                return port
+        if all(_can_bind(port + offset) for offset in (0, COMPANION_OFFSET)):
+            return port
     raise SandboxError(f"no free port between {low} and {high}")
 
 
-def _can_bind(sock: socket.socket, port: int) -> bool:
-    try:
-        sock.bind(("127.0.0.1", port))
-    except OSError:
-        return False
-    return True
+def _can_bind(port: int) -> bool:
+    with socket.socket() as sock:
+        try:
+            sock.bind(("127.0.0.1", port))
+        except (OSError, OverflowError):
+            return False
+        return True
 
 
 def _read(path: Path) -> bytes:
@@ -171,6 +177,7 @@ class Process:
         self._kind: SandboxKind = kind
         self._sandbox = sandbox
         self._seen = set[int]()
+        self._seen_lock = threading.Lock()
         command = wrap(argv, sandbox, kind)
         if kind == "process_group":
             env = environment(sandbox, kind)
@@ -186,6 +193,13 @@ class Process:
                 start_new_session=True,
             )
         self.pid = self._popen.pid
+        self._limits = LimitWatch(
+            sandbox.workdir,
+            memory_mib=sandbox.memory_mib,
+            disk_mib=sandbox.disk_mib,
+            members=self.members,
+            end=self._kill,
+        )
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -211,6 +225,10 @@ class Process:
         except subprocess.TimeoutExpired:
             return None
 
+    def over_limit(self) -> str | None:
+        """Say which limit was passed, when the sandbox was ended for it."""
+        return self._limits.reason
+
     def members(self) -> tuple[int, ...]:
         """Living processes of the sandbox, its own helpers included.
 
@@ -223,8 +241,15 @@ class Process:
             if mark in _read(_PROC / str(pid) / "environ").split(b"\0"):
                 found.add(pid)
         # A child of a known process that lost both marks is still a known process.
-        self._seen = {p for p in found | self._seen if _alive(p)}
-        return tuple(sorted(self._seen))
+        with self._seen_lock:  # the limit watch looks from its own thread
+            self._seen = {p for p in found | self._seen if _alive(p)}
+            return tuple(sorted(self._seen))
+
+    def _kill(self) -> None:
+        _signal(self.members(), signal.SIGKILL)
+        if self._kind == "podman":
+            name = podman_stop(container_name(self._sandbox))
+            subprocess.run(name, capture_output=True, check=False)
 
     def stop(
         self,
@@ -242,6 +267,7 @@ class Process:
         Returns:
             Command lines of what survived; empty unless the kernel refuses.
         """
+        self._limits.stop()
         # bwrap would end its namespace at once on TERM and spoil the grace time.
         helpers = {self.pid} if self._kind == "bwrap" else set[int]()
         targets = {p for p in self.members() if namespace_pid(p) != 1} - helpers
@@ -252,7 +278,7 @@ class Process:
             sleep(_POLL_S)
         end = clock() + _KILL_WAIT_S
         while True:
-            _signal(self.members(), signal.SIGKILL)
+            self._kill()
             self._popen.poll()
             if not self.members() or clock() >= end:
                 break

@@ -1,10 +1,11 @@
 """What a submission or an agent can see and touch.
 
-Two kinds. ``bwrap`` gives a private PID namespace and a file system of chosen
-folders; killing its first process kills everything in it. ``process_group`` is the
-fallback where namespaces are forbidden: it cleans the environment and marks the
-processes with a token, and hides no files. Neither limits CPU, memory or disk, and
-with ``network=True`` both share the host's network.
+Four runtimes. ``bwrap`` gives a private PID namespace and a file system of chosen
+folders on the host's system; killing its first process kills everything in it.
+``apptainer`` and ``podman`` show the same folders on an image. ``process_group`` is
+the fallback where namespaces are forbidden: it cleans the environment and marks the
+processes with a token, and hides no files. With ``network=True`` all share the host's
+network. Memory and disk: ``limits``; the number of cores is not limited.
 
 Paths are the same inside and outside: a folder is bound where it lies, and its
 parents are empty directories. A path in a log or a launcher therefore means the same
@@ -25,19 +26,26 @@ from pydantic import Field
 
 from ibench.errors import SandboxError
 from ibench.records import Closed
+from ibench.serving.containers import Box, apptainer_argv, podman_argv
+from ibench.serving.environments import interpreter_roots
 
 __all__ = [
     "PROCESS_GROUP_WARNING",
     "TOKEN_VARIABLE",
+    "Runtime",
     "Sandbox",
     "SandboxKind",
+    "container_name",
+    "container_runtime",
     "detect",
     "environment",
     "private_root",
     "wrap",
 ]
 
-SandboxKind: TypeAlias = Literal["bwrap", "process_group"]
+SandboxKind: TypeAlias = Literal["bwrap", "process_group", "apptainer", "podman"]
+Runtime: TypeAlias = Literal["auto", "none", "bwrap", "apptainer", "podman"]
+"""What a profile may ask for; ``auto`` is bubblewrap, else process groups."""
 
 TOKEN_VARIABLE = "IBENCH_SANDBOX_TOKEN"  # noqa: S105 (a marker, not a secret)
 PROCESS_GROUP_WARNING = (
@@ -56,31 +64,70 @@ class Sandbox(Closed):
         workdir: absolute folder, working directory and the only writable one that
             outlives the command; bound at its own path.
         read_only: absolute files or folders bound read-only at their own paths.
+        mounts: folders of the host that stand, writable, at another absolute path;
+            bwrap only.
         env: variables added to the allow-list; they win over it.
+        engines: folder of the engines' own environments, shown read-only.
+        image: what a container runtime runs on.
+        gpus: device numbers it may use; None is what the host shows.
+        memory_mib: private resident memory of all its processes together.
+        disk_mib: disk blocks of ``workdir``, and of the private /tmp.
         network: share the host's network; ``False`` is enforced by bwrap only.
         token: marks the processes of this sandbox; one per started command.
     """
 
     workdir: Path
     read_only: tuple[Path, ...] = ()
+    mounts: dict[str, Path] = Field(default_factory=dict)
     env: dict[str, str] = Field(default_factory=dict)
+    engines: Path | None = None
+    image: str | None = None
+    gpus: tuple[int, ...] | None = None
+    memory_mib: int | None = Field(default=None, gt=0)
+    disk_mib: int | None = Field(default=None, gt=0)
     network: bool = True
     token: str = Field(default_factory=lambda: uuid.uuid4().hex)
 
 
-@functools.cache
-def detect() -> SandboxKind:
-    """Try the namespace sandbox once, for real: a binary alone proves nothing."""
-    bwrap = shutil.which("bwrap")
-    if bwrap is None:
+def detect(runtime: Runtime = "auto") -> SandboxKind:
+    """Find the kind of sandbox that a runtime means on this host.
+
+    Raises:
+        SandboxError: the runtime that was asked for does not work here.
+    """
+    if runtime == "none":
         return "process_group"
-    argv = [bwrap, "--unshare-pid", "--die-with-parent", "--ro-bind", "/", "/"]
-    argv += ["--proc", "/proc", "--dev", "/dev", "true"]
+    if runtime == "auto":
+        return "bwrap" if _works("bwrap") else "process_group"
+    if not _works(runtime):
+        raise SandboxError(
+            f"runtime: {runtime}: not working on this host: install it, allow user "
+            "namespaces, or choose another of none, bwrap, apptainer, podman"
+        )
+    return runtime
+
+
+def container_runtime() -> SandboxKind | None:
+    """Find the container runtime of this host, if it has one."""
+    kinds: tuple[SandboxKind, ...] = ("apptainer", "podman")
+    return next((kind for kind in kinds if _works(kind)), None)
+
+
+@functools.cache
+def _works(runtime: str) -> bool:
+    """Try a runtime once, for real: a binary alone proves nothing."""
+    binary = shutil.which(runtime)
+    if binary is None:
+        return False
+    argv = [binary, "--version"]
+    if runtime == "bwrap":
+        argv = [binary, "--unshare-pid", "--die-with-parent", "--ro-bind", "/", "/"]
+        argv += ["--proc", "/proc", "--dev", "/dev", "true"]
     try:
         done = subprocess.run(argv, capture_output=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return "process_group"
-    return "bwrap" if done.returncode == 0 else "process_group"
+        return False
+    return done.returncode == 0
 
 
 def private_root(sandbox: Sandbox, kind: SandboxKind) -> Path:
@@ -88,7 +135,7 @@ def private_root(sandbox: Sandbox, kind: SandboxKind) -> Path:
 
     Under ``process_group`` the caller of ``wrap`` makes and removes it.
     """
-    if kind == "bwrap":
+    if kind != "process_group":
         return Path("/tmp/private")  # noqa: S108 (a tmpfs of the sandbox's own)
     return Path("/tmp") / f"ibench-{sandbox.token}"  # noqa: S108 (name is unguessable)
 
@@ -96,9 +143,15 @@ def private_root(sandbox: Sandbox, kind: SandboxKind) -> Path:
 def environment(sandbox: Sandbox, kind: SandboxKind) -> dict[str, str]:
     """List every variable the command starts with; nothing else is inherited."""
     root = private_root(sandbox, kind)
-    package_root = _INSIDE_PACKAGE_ROOT if kind == "bwrap" else str(_PACKAGE.parent)
+    hidden = kind != "process_group"
+    package_root = _INSIDE_PACKAGE_ROOT if hidden else str(_PACKAGE.parent)
+    # An image has programs of its own; the workbench's interpreter may not run there.
+    own = "/opt/workbench" if kind in ("apptainer", "podman") else sys.prefix
+    chosen = {"ENGINES": str(sandbox.engines)} if sandbox.engines else {}
+    if sandbox.gpus is not None:
+        chosen["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, sandbox.gpus))
     return {
-        "PATH": f"{sys.prefix}/bin:/usr/local/bin:/usr/bin:/bin",
+        "PATH": f"{own}/bin:/usr/local/bin:/usr/bin:/bin",
         "HOME": str(root / "home"),
         "LANG": "C.UTF-8",
         "HF_HUB_OFFLINE": "1",
@@ -108,6 +161,7 @@ def environment(sandbox: Sandbox, kind: SandboxKind) -> dict[str, str]:
         "PYTHONPATH": package_root,
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
+        **chosen,
         **sandbox.env,
         TOKEN_VARIABLE: sandbox.token,
     }
@@ -125,21 +179,58 @@ def wrap(argv: list[str], sandbox: Sandbox, kind: SandboxKind) -> list[str]:
         SandboxError: a path is relative, missing or would show the whole package
             checkout.
     """
-    for path in (sandbox.workdir, *sandbox.read_only):
+    for path in (sandbox.workdir, *sandbox.read_only, *sandbox.mounts.values()):
         _check(path)
     env = environment(sandbox, kind)
     if kind == "process_group":
+        if sandbox.mounts:
+            raise SandboxError("folders at another path need bubblewrap; install it")
         return ["env", "-i", *(f"{k}={v}" for k, v in env.items()), *argv]
+    if kind in ("apptainer", "podman"):
+        builder = apptainer_argv if kind == "apptainer" else podman_argv
+        return builder(_box(sandbox, env), argv)
     command = ["bwrap", "--unshare-pid", "--unshare-ipc", "--die-with-parent"]
     # Root would keep its capabilities, mount the disk and read what is hidden.
     command += ["--cap-drop", "ALL"]
     if not sandbox.network:
         command.append("--unshare-net")
-    command += _system() + _private(sandbox, env)
+    command += _system(sandbox.gpus) + _private(sandbox, env)
     command += ["--chdir", str(sandbox.workdir), "--clearenv"]
     for name, value in env.items():
         command += ["--setenv", name, value]
     return [*command, "--", *argv]
+
+
+def container_name(sandbox: Sandbox) -> str:
+    """Name of a container that runs this sandbox's command."""
+    return f"ibench-{sandbox.token}"
+
+
+def _box(sandbox: Sandbox, env: dict[str, str]) -> Box:
+    if sandbox.image is None:
+        raise SandboxError("a container runtime needs an image: run make engine")
+    mounts = {str(Path(_INSIDE_PACKAGE_ROOT) / _PACKAGE.name): _PACKAGE}
+    return Box(
+        image=sandbox.image,
+        name=container_name(sandbox),
+        workdir=sandbox.workdir,
+        read_only=_shown(sandbox),
+        package=mounts,
+        mounts=sandbox.mounts,
+        env=env,
+        network=sandbox.network,
+        gpus=sandbox.gpus if Path("/dev/nvidiactl").exists() else (),
+        memory_mib=sandbox.memory_mib,
+        tmp_mib=sandbox.disk_mib,
+    )
+
+
+def _shown(sandbox: Sandbox) -> tuple[Path, ...]:
+    """Everything read-only: what was asked for, the engines, their interpreters."""
+    if sandbox.engines is None or not sandbox.engines.is_dir():
+        return sandbox.read_only
+    roots = interpreter_roots(sandbox.engines)
+    return (*sandbox.read_only, sandbox.engines, *roots)
 
 
 def _check(path: Path) -> None:
@@ -150,7 +241,7 @@ def _check(path: Path) -> None:
         raise SandboxError(f"{path}: contains the package; name a folder below it")
 
 
-def _system() -> list[str]:
+def _system(gpus: tuple[int, ...] | None) -> list[str]:
     """System folders and devices, the same for every sandbox."""
     argv = ["--ro-bind", "/usr", "/usr", "--ro-bind", "/etc", "/etc"]
     for name in _SYSTEM_LINKS:
@@ -163,19 +254,23 @@ def _system() -> list[str]:
     # Thread counts and GPU discovery read /sys; it holds nothing of the workbench.
     argv += ["--ro-bind", "/sys", "/sys"]
     for device in sorted(Path("/dev").glob("nvidia*")):
-        argv += ["--dev-bind", str(device), str(device)]
+        number = device.name.removeprefix("nvidia")
+        if gpus is None or not number.isdigit() or int(number) in gpus:
+            argv += ["--dev-bind", str(device), str(device)]
     return argv
 
 
 def _private(sandbox: Sandbox, env: dict[str, str]) -> list[str]:
     """Private /tmp first: the bound folders may lie below it."""
-    argv = ["--tmpfs", "/tmp", "--dir", env["HOME"], "--dir", env["HF_HUB_CACHE"]]  # noqa: S108
+    argv = ["--size", str(sandbox.disk_mib * 2**20)] if sandbox.disk_mib else []
+    argv += ["--tmpfs", "/tmp", "--dir", env["HOME"], "--dir", env["HF_HUB_CACHE"]]  # noqa: S108
     package = f"{_INSIDE_PACKAGE_ROOT}/{_PACKAGE.name}"
     argv += ["--ro-bind", str(_PACKAGE), package]
     # The environment may lie inside the checkout: it is bound alone, never its parent.
-    for path in dict.fromkeys((Path(sys.base_prefix), Path(sys.prefix))):
+    own = (Path(sys.base_prefix), Path(sys.prefix))
+    for path in dict.fromkeys((*own, *_shown(sandbox))):
         if not path.is_relative_to("/usr"):
             argv += ["--ro-bind", str(path), str(path)]
-    for path in sandbox.read_only:
-        argv += ["--ro-bind", str(path), str(path)]
+    for place, path in sandbox.mounts.items():
+        argv += ["--bind", str(path), place]
     return [*argv, "--bind", str(sandbox.workdir), str(sandbox.workdir)]

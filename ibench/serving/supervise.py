@@ -65,6 +65,10 @@ class Supervised:
             return int(line)
         return self._process.poll()
 
+    def over_limit(self) -> str | None:
+        """Say which limit of the sandbox was passed, if one was."""
+        return self._process.over_limit()
+
     def payload(self) -> tuple[int, ...]:
         """Living processes without the sandbox's helpers."""
         helpers = {self._process.pid}

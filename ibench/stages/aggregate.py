@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import pandas as pd
 
@@ -16,6 +18,7 @@ from ibench.analysis.figures import (
     scenario_figure,
 )
 from ibench.analysis.frames import (
+    Columns,
     Run,
     found_frame,
     progress_rows,
@@ -29,12 +32,20 @@ from ibench.analysis.scores import (
     with_speedups,
 )
 from ibench.analysis.style import save_figure, titles
+from ibench.intervals import t_interval
+from ibench.prices import latest_prices
 from ibench.records import StudyResult
-from ibench.runs import read_run
+from ibench.runs import map_runs
+from ibench.stages.costs import (
+    cost_paragraph,
+    cost_row,
+    cost_table,
+    price_sessions,
+)
 from ibench.store import file_sha256, load_record
 from ibench.workbench import OpenJob
 
-__all__ = ["Tables", "aggregate", "iteration_logs", "load_runs"]
+__all__ = ["Tables", "aggregate", "iteration_logs", "run_rows"]
 
 
 @dataclass(frozen=True)
@@ -51,43 +62,55 @@ class Tables:
     found: pd.DataFrame
     baselines: pd.DataFrame
     timing: pd.DataFrame
+    costs: pd.DataFrame
+    cost_text: str
     host: dict[str, str]
 
 
-def load_runs(job: OpenJob) -> Iterator[Run]:
-    """Read the grid's records, cell by cell.
+Rows: TypeAlias = list[dict[str, Any]]
+
+
+def run_rows(run: Run) -> tuple[Rows, ...]:
+    """Rows of one run: itself, progress, trials, timing, what it used."""
+    return (
+        [run_row(run)],
+        progress_rows(run),
+        trial_rows(run),
+        timing_rows(run),
+        [cost_row(run)],
+    )
+
+
+def build_tables(job: OpenJob) -> Tables:
+    """Compute every table of the report.
 
     Raises:
         CorruptResultError: a record is missing or was edited.
     """
-    for cell in job.study.cells():
-        if cell.method == "baseline":
-            continue
-        yield read_run(job.study, cell)
-
-
-def build_tables(job: OpenJob) -> Tables:
-    """Compute every table of the report."""
     choices = job.study.profile.statistics
-    rows, progress, trials, timing = [], [], [], []
-    for run in load_runs(job):  # one at a time: ten thousand runs fit in memory
-        rows.append(run_row(run))
-        progress += progress_rows(run)
-        trials += trial_rows(run)
-        timing += timing_rows(run)
-    frame = with_speedups(pd.DataFrame(rows), choices)
+    columns = tuple(Columns() for _ in range(5))
+    for made in map_runs(job.study, run_rows):  # one at a time: runs need not fit
+        for column, part in zip(columns, made, strict=True):
+            column.add(part)
+    runs, progress, trials, timing, used = (column.frame() for column in columns)
+    frame = with_speedups(runs, choices)
+    scores = aggregate_table(frame, choices)
+    prices = latest_prices(job.study.params)
+    costs = price_sessions(job.study, used, prices)
     other = "speedup_plain" if choices.floor_below_baseline else "speedup_floored"
     return Tables(
         runs=frame,
         cells=cell_table(frame),
-        aggregate=aggregate_table(frame, choices),
+        aggregate=scores,
         other_floor=aggregate_table(frame, choices, other),
         outcomes=outcome_table(frame),
-        trials=pd.DataFrame(trials),
-        progress=pd.DataFrame(progress),
+        trials=trials,
+        progress=progress,
         found=found_frame(frame),
         baselines=_baselines(job),
-        timing=pd.DataFrame(timing),
+        timing=timing,
+        costs=cost_table(costs, scores),
+        cost_text=cost_paragraph(costs, prices),
         host=_host(job),
     )
 
@@ -120,6 +143,7 @@ def _baselines(job: OpenJob) -> pd.DataFrame:
         result = load_record(job.study.root / cell.path / "baseline").result
         if result.kind != "baseline":
             raise TypeError(f"{cell.path}: not a baseline")
+        spread = _relative_half_width(result.repeats, job)
         for phase in result.evidence.phases:
             rows.append(
                 {
@@ -131,9 +155,23 @@ def _baselines(job: OpenJob) -> pd.DataFrame:
                     "tpot_p50_ms": _ms(phase.tpot_p50_s),
                     "request_rate_per_s": phase.request_rate_per_s,
                     "token_rate_per_s": phase.token_rate_per_s,
+                    "lives": max(1, len(result.repeats)),
+                    "half_width_percent": spread,
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _relative_half_width(objectives: Sequence[float], job: OpenJob) -> float | None:
+    """Half width of the mean's interval over server lives, as a share in percent.
+
+    On logarithms, since speedups are ratios; unknown after a single life.
+    """
+    if len(objectives) < 2:
+        return None
+    confidence = job.study.profile.statistics.confidence
+    found = t_interval([math.log(o) for o in objectives], confidence)
+    return 100 * math.expm1((found.high - found.low) / 2)
 
 
 def _ms(seconds: float | None) -> float | None:

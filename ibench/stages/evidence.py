@@ -13,9 +13,8 @@ from pathlib import Path
 
 from ibench.errors import LaunchError, MetricUndefinedError
 from ibench.gpu import GpuMeter, energy_per_token_j
-from ibench.measure import Measurement, ask, connect, measure_scenario
+from ibench.measure import Measurement, Server, ask, connect, measure_scenario
 from ibench.records import (
-    BaselineResult,
     Evidence,
     GpuUse,
     Launch,
@@ -25,27 +24,17 @@ from ibench.records import (
     sha256_of,
 )
 from ibench.serving.attach import AttachedServer
-from ibench.serving.engines import launcher_script
+from ibench.serving.engines import WORKBENCH_IMAGE
+from ibench.serving.fingerprint import command_lines, engines_in
 from ibench.serving.launch import LAUNCHER, RunningServer, launch
 from ibench.serving.processes import free_port
-from ibench.serving.sandbox import detect
-from ibench.stages.folder import write_launcher
 from ibench.store import tree_sha256
 from ibench.workbench import OpenJob
 from ibench.workloads import set_hash, write_questions, write_requests
 
-__all__ = ["collect", "collect_running", "measure_baseline", "relaunch"]
+__all__ = ["collect", "collect_running", "launched", "load_test", "relaunch"]
 
 LAUNCHER_KEPT = 20_000
-
-
-def measure_baseline(job: OpenJob) -> BaselineResult:
-    """Stage 1: the reference submission's evidence, quality answers included."""
-    script = launcher_script(
-        job.study.baseline_engine, dict(job.study.profile.baseline_config)
-    )
-    write_launcher(job.folder / "submission", script)
-    return BaselineResult(evidence=collect(job, job.folder / "submission", {}))
 
 
 def relaunch(job: OpenJob) -> Evidence:
@@ -54,30 +43,27 @@ def relaunch(job: OpenJob) -> Evidence:
     if not isinstance(submission, Submission):
         raise TypeError("stage 'submission' published another kind of result")
     folder = job.upstream_folder("submission") / submission.path
-    return collect(job, folder, submission.evaluator_changed)
+    return collect(job, folder, submission.evaluator_changed, submission.image)
 
 
-def collect(job: OpenJob, source: Path, evaluator: dict[str, str]) -> Evidence:
+def collect(
+    job: OpenJob,
+    source: Path,
+    evaluator: dict[str, str],
+    image: str = WORKBENCH_IMAGE,
+) -> Evidence:
     """Copy a submission, hash, launch, measure and stop it."""
     started = time.monotonic()
-    copy = _copy(job, source)
+    copy = neutral_copy(job, source)
     sha256 = tree_sha256(copy)
     launcher = copy / LAUNCHER
     text = launcher.read_text(errors="replace") if launcher.is_file() else ""
-    workload = _Workload(job)
+    workload = Workload(job)
     job.status.phase("launch", job.study.profile.measure.ready_timeout_s)
     log = job.folder / "logs" / "server.log"
     log.parent.mkdir(exist_ok=True)
     prepared = time.monotonic()
-    server = launch(
-        copy,
-        port=free_port(),
-        model_dir=job.assets.model_dir,
-        model_id=job.study.model.model_id,
-        log_path=log,
-        ready_timeout_s=job.study.profile.measure.ready_timeout_s,
-        sandbox_kind=detect(),
-    )
+    server = launched(job, copy, log, image)
     found = _life(job, server, workload, (started, prepared))
     shutil.rmtree(copy.parent, ignore_errors=True)
     update = {
@@ -88,17 +74,34 @@ def collect(job: OpenJob, source: Path, evaluator: dict[str, str]) -> Evidence:
     return found.model_copy(update=update)
 
 
+def launched(
+    job: OpenJob, copy: Path, log: Path, image: str = WORKBENCH_IMAGE
+) -> RunningServer:
+    """Launch a copied submission as this profile and host do."""
+    kind, house = job.sandbox(image)
+    return launch(
+        copy,
+        port=free_port(),
+        model_dir=job.assets.model_dir,
+        model_id=job.study.model.model_id,
+        log_path=log,
+        ready_timeout_s=job.study.profile.measure.ready_timeout_s,
+        sandbox_kind=kind,
+        house=house,
+    )
+
+
 def collect_running(job: OpenJob, url: str) -> Evidence:
     """Measure a server that runs already, and leave it running."""
     started = time.monotonic()
-    workload = _Workload(job)
+    workload = Workload(job)
     return _life(job, AttachedServer(url), workload, (started, time.monotonic()))
 
 
 def _life(
     job: OpenJob,
     server: RunningServer | AttachedServer,
-    workload: _Workload,
+    workload: Workload,
     begun: tuple[float, float],
 ) -> Evidence:
     """Measure one server life from ready to its end."""
@@ -115,6 +118,8 @@ def _life(
         launcher="",
         launch=state,
         model_dir_name=job.assets.model_dir.name,
+        processes=seen.processes,
+        engines=seen.engines,
         dialect=seen.dialect,
         phases=measurement.phases if measurement else (),
         gpu=seen.gpu,
@@ -132,7 +137,7 @@ def _life(
     )
 
 
-class _Workload:
+class Workload:
     """Evaluation requests, warm-up and questions, written beside the evidence."""
 
     def __init__(self, job: OpenJob) -> None:
@@ -151,6 +156,9 @@ class _Workload:
 class _Seen:
     """What a launch allowed to be measured."""
 
+    processes: tuple[str, ...] = ()
+    engines: tuple[str, ...] = ()
+
     measurement: Measurement | None = None
     answers: tuple[RequestResult, ...] = ()
     dialect: str | None = None
@@ -168,7 +176,7 @@ class _Seen:
 
 
 def _measure(
-    job: OpenJob, server: RunningServer | AttachedServer, workload: _Workload
+    job: OpenJob, server: RunningServer | AttachedServer, workload: Workload
 ) -> tuple[Launch, _Seen]:
     """Load and questions in one server life; a death on the way is an outcome."""
     state, seen = server.launch, _Seen()
@@ -194,35 +202,17 @@ def _measure(
 def _load(
     job: OpenJob,
     server: RunningServer | AttachedServer,
-    workload: _Workload,
+    workload: Workload,
     seen: _Seen,
 ) -> None:
     settings = job.study.profile.measure
-    target = connect(
-        server.base_url,
-        server.launch.served_models,
-        job.assets.model_dir,
-        job.study.model.model_id,
-        job.scenario.workload,
-        settings,
-    )
-    seen.dialect = target.dialect.label
     # A server that was not launched here has no known processes: all GPUs count.
     meter = GpuMeter(pids=(lambda: set(server.pids())) if server.pids() else None)
     with meter:
-        seen.measurement = measure_scenario(
-            target,
-            job.scenario.workload,
-            workload.requests,
-            workload.warmup,
-            settings,
-            seed=job.seeds.evaluation,
-            run_name=f"{job.job.run_id}:{time.monotonic_ns()}",
-            count_tokens=job.assets.tokenizer.count_text,
-            folder=job.folder,
-            calibrated=True,
-            progress=job.status.phase,
-        )
+        target, seen.measurement = load_test(job, server, workload, job.folder)
+    seen.dialect = target.dialect.label
+    seen.processes = command_lines(server.pids())
+    seen.engines = engines_in(server.pids(), job.study.process_patterns)
     seen.gpu = meter.use()
     seen.detail = seen.measurement.detail
     job.status.phase("quality questions")
@@ -232,6 +222,44 @@ def _load(
         settings,
         concurrency=job.study.profile.questions.concurrency,
         count_tokens=job.assets.tokenizer.count_text,
+    )
+
+
+def load_test(
+    job: OpenJob,
+    server: RunningServer | AttachedServer,
+    workload: Workload,
+    folder: Path | None,
+) -> tuple[Server, Measurement]:
+    """Find out how a ready server is spoken to, and load it with the evaluation set.
+
+    Args:
+        job: the stage.
+        server: it is ready.
+        workload: evaluation requests and warm-up.
+        folder: where arrival vectors are saved, if anywhere.
+    """
+    settings = job.study.profile.measure
+    target = connect(
+        server.base_url,
+        server.launch.served_models,
+        job.assets.model_dir,
+        job.study.model.model_id,
+        job.scenario.workload,
+        settings,
+    )
+    return target, measure_scenario(
+        target,
+        job.scenario.workload,
+        workload.requests,
+        workload.warmup,
+        settings,
+        seed=job.seeds.evaluation,
+        run_name=f"{job.job.run_id}:{time.monotonic_ns()}",
+        count_tokens=job.assets.tokenizer.count_text,
+        folder=folder,
+        calibrated=True,
+        progress=job.status.phase,
     )
 
 
@@ -253,7 +281,7 @@ def _save(job: OpenJob, seen: _Seen) -> None:
         job.keep(path.name)
 
 
-def _copy(job: OpenJob, source: Path) -> Path:
+def neutral_copy(job: OpenJob, source: Path) -> Path:
     """Copy a submission to a neutral place: its path must not tell the seeds."""
     work = job.study.root / ".work" / job.job.run_id[:12]
     shutil.rmtree(work, ignore_errors=True)

@@ -32,11 +32,12 @@ def gate(job: OpenJob) -> Verdict:
     judge, detail = _ask(job, evidence)
     return judge_run(
         read_bench(folder, evidence),
-        read_bench(job.upstream_folder("baseline"), base.evidence),
+        read_bench(job.upstream_folder("baseline"), base.averaged),
         read_questions(folder / "questions.jsonl"),
         job.study.gates,
         model_id=job.study.model.model_id,
         model_dir_name=evidence.model_dir_name,
+        forced_engine=job.job.spec.get("forced_engine"),
         judge=judge,
         judge_detail=detail,
     )

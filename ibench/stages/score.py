@@ -22,7 +22,8 @@ from ibench.records import (
     Verdict,
 )
 from ibench.serving.launch import LAUNCHER
-from ibench.stages.evidence import collect, collect_running, measure_baseline
+from ibench.stages.baseline import measure_baseline
+from ibench.stages.evidence import collect, collect_running
 from ibench.stages.gate import read_bench
 from ibench.store import load_record, run_id_on_disk
 from ibench.study import Cell, Job, Study
@@ -123,14 +124,14 @@ def _baseline(
     if run_id_on_disk(job.folder) == job.run_id:
         result = load_record(job.folder).result
         if isinstance(result, BaselineResult):
-            return read_bench(job.folder, result.evidence)
+            return read_bench(job.folder, result.averaged)
     if not make:
         return None
     place = folder / "baseline"
     made = measure_baseline(
         OpenJob(study, _job(study, scenario, seeds, "baseline", place))
     )
-    return read_bench(place, made.evidence)
+    return read_bench(place, made.averaged)
 
 
 def _score(

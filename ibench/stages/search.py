@@ -1,134 +1,166 @@
-"""Stage 2 by search: trials on development requests under a wall-clock budget."""
+"""Stage 2 by search: trials on development requests under a wall-clock budget.
+
+docs/search.md says what is charged and what ships.
+"""
 
 from __future__ import annotations
 
-import itertools
-import time
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 
-from ibench.measure import Measurement, connect, measure_scenario
 from ibench.params import SearchMethod
-from ibench.records import LaunchOutcome, Submission
-from ibench.search import TrialResult, make_sampler, run_search
-from ibench.search.loop import best_trial
-from ibench.search.samplers import Config
-from ibench.serving.engines import launcher_script
-from ibench.serving.launch import launch
-from ibench.serving.processes import free_port
-from ibench.serving.sandbox import detect
+from ibench.records import Confirmation, Selection, Submission, Trial
+from ibench.search import (
+    Choice,
+    Halving,
+    Space,
+    choose,
+    confirm,
+    make_sampler,
+    ranked,
+    run_search,
+    rungs,
+)
+from ibench.serving.engines import WORKBENCH_IMAGE
 from ibench.stages.folder import submission, write_launcher
+from ibench.stages.search_full import Confirmer
+from ibench.stages.search_gate import Gate
+from ibench.stages.search_site import Clock, Site
+from ibench.stages.search_trial import TrialRunner
 from ibench.workbench import OpenJob
 
 __all__ = ["search_submission"]
 
 
-def search_submission(job: OpenJob, method: SearchMethod, target: Path) -> Submission:
-    """Search the engine's space on development requests; ship the best in time."""
-    budget = job.study.budget
-    engine = job.study.engine(method.engine)
-    trials_folder = job.folder / "trials"
-    trials_folder.mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
-    sampler = make_sampler(
-        method.sampler,
-        job.study.space(method.space).parameters,
-        job.seeds.development,
-        job.study.root / ".work" / job.job.run_id[:12],
-    )
-    trial = _Trial(job, method, trials_folder)
-    trials = run_search(sampler, trial, budget.search_s, time.monotonic)
-    used_s = time.monotonic() - started
-    best = best_trial(trials)
-    if best is not None:
-        write_launcher(target, launcher_script(engine, dict(best.config)))
-    job.save_rows(
-        "trials",
-        [
-            t.model_dump(mode="json", exclude={"config"}) | {"config": str(t.config)}
-            for t in trials
-        ],
-    )
+def search_submission(
+    job: OpenJob,
+    method: SearchMethod,
+    target: Path,
+    *,
+    budget_s: float | None = None,
+    notify: Callable[[Trial], None] = lambda trial: None,
+) -> Submission:
+    """Search a space on development requests; ship what the method's rule chooses.
+
+    Args:
+        job: the stage.
+        method: sampler, space, rule.
+        target: folder of the submission.
+        budget_s: another budget than the profile's.
+        notify: told of each trial that ended.
+    """
+    parts = job.study.spaces(method.space)
+    space = Space({name: part.parameters for name, part in parts.items()})
+    site = Site(job, space, job.folder / "trials")
+    gate = Gate(site, Clock(budget_s or job.study.budget.search_s))
+    counts, full = _counts(job, method)
+    trials = _search(gate, method, Halving(counts, method.eta), notify)
+    rows = confirm(ranked(trials), Confirmer(gate, counts, full), method.confirm_top)
+    choice = choose(ranked(trials), rows)
+    image = _ship(site, choice, target)
+    used_s, total_s = gate.clock.elapsed(), gate.clock.budget_s
+    job.save_rows("trials", [_row(t) for t in trials])
     return submission(
         job,
         target,
-        outcome="finished" if best else "no_launcher",
-        budget_s=budget.search_s,
+        outcome="finished" if choice.trial else "no_launcher",
+        budget_s=total_s,
         used_s=used_s,
-        sandbox=detect(),
+        sandbox=job.sandbox(image)[0],
+        image=image,
+        warnings=_warnings(trials, choice, method, total_s),
         trials=trials,
-        best_seen=best.objective if best else None,
-        shipped=best.objective if best else None,
+        selection=_selection(choice, rows, gate, trials, used_s),
+        best_seen=max((t.objective or 0.0 for t in ranked(trials)), default=None),
+        shipped=_shipped(choice),
     )
 
 
-class _Trial:
-    """One trial: launch, quick evaluation on development requests, teardown."""
+def _search(
+    gate: Gate, method: SearchMethod, halving: Halving, notify: Callable[[Trial], None]
+) -> tuple[Trial, ...]:
+    """Run the trials; the sampler's making is charged too."""
+    job, top, budget_s = gate.site.job, method.confirm_top, gate.clock.budget_s
+    scratch = job.study.root / ".work" / job.job.run_id[:12]
+    seed = job.seeds.development
+    return run_search(
+        make_sampler(method.sampler, gate.site.space, seed, scratch),
+        TrialRunner(gate.site, halving, gate if top else None, top),
+        budget_s,
+        gate.clock.elapsed,
+        reserve_s=budget_s * method.reserve_share if top else 0.0,
+        notify=notify,
+    )
 
-    def __init__(self, job: OpenJob, method: SearchMethod, folder: Path) -> None:
-        self._job, self._folder = job, folder
-        self._engine = job.study.engine(method.engine)
-        workload, seed = job.scenario.workload, job.seeds.development
-        warm = job.study.profile.measure.warmup_requests
-        self._requests = job.assets.requests(workload, seed, "dev")
-        self._warmup = job.assets.requests(workload, seed, "warmup", warm)
-        self._count = job.assets.tokenizer.count_text
 
-    def __call__(self, config: Config, index: int, left_s: float) -> TrialResult:
-        """Evaluate one configuration; a crash is a result."""
-        job = self._job
-        job.status.phase(f"trial {index + 1}", left_s)
-        folder = self._folder / f"{index:02d}"
-        write_launcher(folder, launcher_script(self._engine, dict(config)))
-        limit_s = min(left_s, job.study.budget.trial_limit_s)
-        times = [time.monotonic()]
-        with launch(
-            folder,
-            port=free_port(),
-            model_dir=job.assets.model_dir,
-            model_id=job.study.model.model_id,
-            log_path=self._folder / f"{index:02d}.log",
-            ready_timeout_s=min(limit_s, job.study.profile.measure.ready_timeout_s),
-            sandbox_kind=detect(),
-        ) as server:
-            times.append(time.monotonic())
-            outcome, objective = str(server.launch.outcome), None
-            if server.launch.outcome is LaunchOutcome.READY:
-                outcome, objective = self._evaluate(
-                    server.base_url, server.launch.served_models
-                )
-            times.append(time.monotonic())
-            server.stop()
-            tail = "" if outcome == "ok" else server.launch.log_tail
-        times.append(time.monotonic())
-        launch_s, evaluate_s, teardown_s = (b - a for a, b in itertools.pairwise(times))
-        return TrialResult(outcome, objective, launch_s, evaluate_s, teardown_s, tail)
+def _ship(site: Site, choice: Choice, target: Path) -> str:
+    """Write what ships; return the image that it runs on."""
+    if choice.trial is None:
+        return WORKBENCH_IMAGE
+    config = dict(choice.trial.config)
+    write_launcher(target, site.script(config))
+    return site.image(site.space.split(config)[0])
 
-    def _evaluate(
-        self, base_url: str, models: tuple[str, ...]
-    ) -> tuple[str, float | None]:
-        job = self._job
-        workload, settings = job.scenario.workload, job.study.profile.measure
-        target = connect(
-            base_url,
-            models,
-            job.assets.model_dir,
-            job.study.model.model_id,
-            workload,
-            settings,
-        )
-        measured: Measurement = measure_scenario(
-            target,
-            workload,
-            self._requests,
-            self._warmup,
-            settings,
-            seed=job.seeds.development,
-            run_name=f"{job.job.run_id}:{time.monotonic_ns()}",
-            count_tokens=self._count,
-            limit=job.study.budget.trial_requests,
-        )
-        if measured.objective is None:
-            return "no_measurement", None
-        if measured.failure_rate > job.study.gates.max_failure_rate:
-            return "failed_requests", None
-        return "ok", measured.objective
+
+def _counts(job: OpenJob, method: SearchMethod) -> tuple[tuple[int, ...], int]:
+    """Requests at each rung of a trial, and of a full evaluation."""
+    first = job.study.budget.trial_requests
+    full = max(p.requests for p in job.scenario.phases)
+    counts = (first,) if method.rule == "plain" else rungs(first, full, method.eta)
+    return counts, full
+
+
+def _selection(
+    choice: Choice,
+    rows: tuple[Confirmation, ...],
+    gate: Gate,
+    trials: Sequence[Trial],
+    used_s: float,
+) -> Selection:
+    named_s = _named_s(trials, [*rows, *gate.references])
+    return Selection(
+        trial=choice.trial.index if choice.trial else None,
+        confirmed=choice.confirmed,
+        confirmations=rows,
+        references=tuple(gate.references),
+        rest_s=used_s - named_s,
+    )
+
+
+def _row(trial: Trial) -> dict[str, object]:
+    row = trial.model_dump(mode="json", exclude={"config"})
+    return row | {"config": str(trial.config)}
+
+
+def _named_s(trials: Sequence[Trial], full: Sequence[Confirmation]) -> float:
+    names = ("sampler_s", "launch_s", "evaluate_s", "teardown_s")
+    rows = chain(trials, full)
+    return math.fsum(getattr(row, n, 0.0) for row in rows for n in names)
+
+
+def _shipped(choice: Choice) -> float | None:
+    """Objective of what ships, at its fullest evaluation."""
+    if choice.confirmation is not None:
+        return choice.confirmation.objective
+    return choice.trial.objective if choice.trial else None
+
+
+def _warnings(
+    trials: Sequence[Trial], choice: Choice, method: SearchMethod, budget_s: float
+) -> tuple[str, ...]:
+    """What a reader of the record must not miss."""
+    if choice.trial is None:
+        counts = Counter(t.outcome for t in trials)
+        if set(counts) <= {"late"}:
+            return (
+                f"no trial ended within the budget of {budget_s:g} s: give more than "
+                "a launch and an evaluation take",
+            )
+        found = ", ".join(f"{name} {n}" for name, n in counts.most_common())
+        return (f"no configuration could be measured: {found}",)
+    if method.confirm_top and not choice.confirmed:
+        return ("what shipped was not confirmed at full evaluation",)
+    return ()

@@ -20,7 +20,14 @@ def make_submission(job: OpenJob) -> Submission:
     if isinstance(method, DefaultMethod):
         engine = job.study.engine(method.engine)
         write_launcher(target, launcher_script(engine, dict(engine.defaults)))
-        return submission(job, target, outcome="finished", budget_s=None, used_s=0.0)
+        return submission(
+            job,
+            target,
+            outcome="finished",
+            budget_s=None,
+            used_s=0.0,
+            image=engine.image,
+        )
     if isinstance(method, SearchMethod):
         return search_submission(job, method, target)
     return session_submission(job, method, target)

@@ -1,6 +1,6 @@
 """Agent trajectories: one event table, facts and episodes by documented rules."""
 
-from ibench.trajectories.command import main, write_all
+from ibench.trajectories.command import main
 from ibench.trajectories.discover import Found, RunFiles, find_runs, read_run
 from ibench.trajectories.episodes import episodes_of
 from ibench.trajectories.events import (
@@ -14,6 +14,7 @@ from ibench.trajectories.events import (
 )
 from ibench.trajectories.export import export_runs
 from ibench.trajectories.facts import FAILURE_MODES, facts_of
+from ibench.trajectories.folder import write_all
 from ibench.trajectories.labels import Labelled, label_run, labelled_runs
 from ibench.trajectories.public import fetch
 from ibench.trajectories.table import (

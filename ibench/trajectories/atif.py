@@ -15,9 +15,10 @@ from typing import Any, Literal
 from pydantic import Field, JsonValue
 
 from ibench.records import Closed
-from ibench.trajectories.events import Event, Outcome, Run
+from ibench.trajectories.events import Event, Run, outcome_of
 from ibench.trajectories.reading import (
     Item,
+    as_code,
     as_dict,
     as_number,
     as_text,
@@ -43,13 +44,6 @@ __all__ = [
 ]
 
 VERSION = "ATIF-v1.4"
-_OUTCOMES: tuple[Outcome, ...] = (
-    "ok",
-    "quality",
-    "integrity",
-    "unreachable",
-    "incomplete",
-)
 
 
 class AtifAgent(Closed):
@@ -137,7 +131,6 @@ def atif_run(document: object, run_id: str, source: str) -> Run:
     """Read who, where and how it ended; ``extra`` carries what the format lacks."""
     root = as_dict(document)
     agent, extra = as_dict(root.get("agent")), as_dict(root.get("extra"))
-    outcome = next((o for o in _OUTCOMES if o == extra.get("outcome")), "unknown")
     model = agent.get("model_name")
     name = str(agent.get("name") or "unknown")
     launcher = extra.get("launcher")
@@ -151,7 +144,7 @@ def atif_run(document: object, run_id: str, source: str) -> Run:
         seeds=str(extra.get("seeds") or ""),
         budget_s=as_number(extra.get("budget_s")),
         used_s=as_number(extra.get("used_s")),
-        outcome=outcome,
+        outcome=outcome_of(extra.get("outcome")),
         objective=as_number(extra.get("objective")),
         baseline=as_number(extra.get("baseline")),
         launcher=launcher if isinstance(launcher, str) else None,
@@ -199,13 +192,13 @@ def _step_items(step: dict[str, Any]) -> Iterator[Item]:
 
 def _result_item(result: dict[str, Any], at: float | None) -> Item:
     text, extra = as_text(result.get("content")), as_dict(result.get("extra"))
-    call_id, code = result.get("source_call_id"), extra.get("exit_code")
+    call_id, code = result.get("source_call_id"), as_code(extra.get("exit_code"))
     own = seconds(extra.get("timestamp"))
     return Item(
         "tool_result",
         "tool",
         text,
-        exit_code=code if isinstance(code, int) else exit_code_in(text),
+        exit_code=exit_code_in(text) if code is None else code,
         at=at if own is None else own,
         call_id=None if call_id is None else str(call_id),
     )

@@ -140,14 +140,17 @@ def _close(labels: dict[int, _Label | None], last_work: int) -> None:
 def _label(step: Step, *, repairing: bool) -> _Label | None:
     quote = " ".join(step.event.text.split())[:_QUOTE]
     changed = _changed(step, quote)
-    if changed is not None:
+    # To take away what failed is a repair.
+    if changed is not None and not (repairing and step.launch and step.only_removes):
         return changed
     if step.evaluation or (step.flags["benchmark"] and not step.launch):
         why = "evaluator" if step.evaluation else "benchmark"
         return _Label("evaluating", why, quote)
     if step.flags["install"]:
         return _Label("installing", "install", quote)
-    if repairing and step.group in {"shell", "write", "read", "poll"}:
+    # What never ran is no repair.
+    is_new = step.is_first and (step.launch or step.written)
+    if repairing and not is_new and step.group in {"shell", "write", "read", "poll"}:
         return _Label("debugging", "after an error", quote)
     if step.launch or step.written:
         return _Label("launching", "launch", quote, 1.0 if step.launch else 0.8)
@@ -172,6 +175,8 @@ def _minor(step: Step, quote: str) -> _Label | None:
 
 def _changed(step: Step, quote: str) -> _Label | None:
     """A launch or a launcher that differs from the launch before it."""
+    if step.evaluation and step.launch and step.launch.by_script:
+        return None  # what changed in the script counted when it was written
     if step.engine_changed:
         return _Label("engine_selection", "engine", quote)
     families = Counter(f for flag in step.changed if (f := of_flag(flag)))

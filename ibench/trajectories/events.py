@@ -1,12 +1,13 @@
 """The event table of one run, and what is said about it: closed, frozen models.
 
 ``None`` means unknown, never zero. Every count carries the indices of the events it was
-counted from, so that a reader can look.
+counted from, so that a reader can look. An event is a named tuple, not a model: a run
+has tens of thousands, and ``reading`` makes them from values it has checked.
 """
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from pydantic import Field
 
@@ -29,6 +30,7 @@ __all__ = [
     "Source",
     "Technique",
     "Tier",
+    "outcome_of",
     "tier_of",
 ]
 
@@ -37,7 +39,7 @@ EventKind: TypeAlias = Literal[
 ]
 Source: TypeAlias = Literal["system", "user", "agent", "tool"]
 Tier: TypeAlias = Literal["operational", "optimization"]
-Family: TypeAlias = Literal[
+Operational: TypeAlias = Literal[
     "inspecting",
     "installing",
     "launching",
@@ -45,6 +47,8 @@ Family: TypeAlias = Literal[
     "debugging",
     "monitoring",
     "finalising",
+]
+Optimization: TypeAlias = Literal[
     "hyperparameters",
     "quantization",
     "speculative_decoding",
@@ -56,31 +60,18 @@ Family: TypeAlias = Literal[
     "engine_selection",
     "custom_kernels",
 ]
+Family: TypeAlias = Operational | Optimization
 Outcome: TypeAlias = Literal[
     "ok", "quality", "integrity", "unreachable", "incomplete", "unknown"
 ]
-OPERATIONAL: tuple[Family, ...] = (
-    "inspecting",
-    "installing",
-    "launching",
-    "evaluating",
-    "debugging",
-    "monitoring",
-    "finalising",
-)
-OPTIMIZATION: tuple[Family, ...] = (
-    "hyperparameters",
-    "quantization",
-    "speculative_decoding",
-    "chunked_prefill",
-    "prefix_caching",
-    "kv_cache",
-    "attention_backend",
-    "compilation",
-    "engine_selection",
-    "custom_kernels",
-)
-FAMILIES: tuple[Family, ...] = (*OPERATIONAL, *OPTIMIZATION)
+OPERATIONAL: tuple[Family, ...] = get_args(Operational)
+OPTIMIZATION: tuple[Family, ...] = get_args(Optimization)
+FAMILIES = OPERATIONAL + OPTIMIZATION
+
+
+def outcome_of(value: object) -> Outcome:
+    """Take a scorer's word; any other value is ``unknown``."""
+    return next((o for o in get_args(Outcome) if o == value), "unknown")
 
 
 def tier_of(family: Family) -> Tier:
@@ -88,21 +79,36 @@ def tier_of(family: Family) -> Tier:
     return "operational" if family in OPERATIONAL else "optimization"
 
 
-class Event(Closed):
-    """One row of the event table."""
+class Event(NamedTuple):
+    """One row of the event table.
+
+    Attributes:
+        run_id: the run.
+        index: order in the run, from 0.
+        t_s: seconds since the run's first stamped event.
+        kind: what it is.
+        source: whose it is.
+        tool: as the scaffold names it.
+        text: command or text, head and tail of a long one.
+        length: characters before it was cut.
+        path: file that a call writes.
+        exit_code: of a result.
+        is_error: as the scaffold says.
+        call: index of the call that a result answers.
+    """
 
     run_id: str
-    index: int = Field(ge=0, description="order in the run, from 0")
-    t_s: float | None = Field(description="since the run's first stamped event")
+    index: int  # type: ignore[assignment]  # hides a method of tuples, which is meant
+    t_s: float | None
     kind: EventKind
     source: Source
-    tool: str | None = Field(default=None, description="as the scaffold names it")
-    text: str = Field(description="command or text, head and tail of a long one")
-    length: int = Field(ge=0, description="characters before it was cut")
-    path: str | None = Field(default=None, description="file that a call writes")
+    tool: str | None
+    text: str
+    length: int
+    path: str | None = None
     exit_code: int | None = None
-    is_error: bool | None = Field(default=None, description="as the scaffold says")
-    call: int | None = Field(default=None, description="call that a result answers")
+    is_error: bool | None = None
+    call: int | None = None
 
     @property
     def is_cut(self) -> bool:

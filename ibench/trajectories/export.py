@@ -5,15 +5,23 @@ The shape is a contract with the viewer: ``docs/trajectories.md`` names every ke
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from ibench.trajectories.events import Episode, Event, Run, RunFacts
 from ibench.trajectories.labels import Labelled
 
-__all__ = ["TEXT_LIMIT", "export_run", "export_runs"]
+__all__ = [
+    "TEXT_LIMIT",
+    "export_run",
+    "export_runs",
+    "render_run",
+    "write_document",
+    "write_list",
+]
 
 TEXT_LIMIT = 2000
 
@@ -30,21 +38,32 @@ def export_runs(runs: Iterable[Labelled], folder: Path) -> int:
 
 def export_run(labelled: Labelled, folder: Path) -> dict[str, Any]:
     """Write one run's file and give its row of the list."""
+    row, document = render_run(labelled)
+    write_document(document, folder / str(row["episodes_file"]))
+    return row
+
+
+def render_run(labelled: Labelled) -> tuple[dict[str, Any], bytes]:
+    """Give a run's row of the list, and the text of its own file."""
     run, facts = labelled.run, labelled.facts
     row = _row(run, facts, len(labelled.events))
-    meta = {k: v for k, v in row.items() if k != "episodes_file"}
-    document = {
-        **meta,
-        "evaluations": _evaluations(facts),
-        "episodes": [_episode(e, labelled.events) for e in labelled.episodes],
-    }
-    _write(folder / str(row["episodes_file"]), document)
-    return row
+    document = {k: v for k, v in row.items() if k != "episodes_file"}
+    document["evaluations"] = _evaluations(facts)
+    document["episodes"] = [_episode(e, labelled.events) for e in labelled.episodes]
+    return row, orjson.dumps(document)
 
 
 def write_list(rows: Sequence[dict[str, Any]], folder: Path) -> None:
     """Write the list of runs."""
-    _write(folder / "runs.json", list(rows))
+    write_document(orjson.dumps(list(rows)), folder / "runs.json")
+
+
+def write_document(document: bytes, path: Path) -> None:
+    """Write a JSON text whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_bytes(document)
+    part.replace(path)
 
 
 def _row(run: Run, facts: RunFacts, n_events: int) -> dict[str, Any]:
@@ -103,11 +122,3 @@ def _shown(text: str) -> str:
         return text
     half = (TEXT_LIMIT - 5) // 2
     return f"{text[:half]}\n...\n{text[-half:]}"
-
-
-def _write(path: Path, value: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)

@@ -12,7 +12,7 @@ from ibench.trajectories.events import Episode, Event, Run, RunFacts
 from ibench.trajectories.facts import facts_of_walk
 from ibench.trajectories.walk import Walk
 
-__all__ = ["Labelled", "label_run", "labelled_runs"]
+__all__ = ["Labelled", "label_run", "labelled_runs", "problem_of"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ def label_run(files: RunFiles, problems: list[str]) -> Labelled:
 def labelled_runs(folder: Path, problems: list[str]) -> Iterator[Labelled]:
     """Label the runs below a folder, holding one at a time.
 
-    A run without a readable event is left out; ``problems`` says so.
+    A run without a readable event, or one that fails, is left out; ``problems`` says
+    so.
 
     Raises:
         UserError: the folder does not exist.
@@ -45,6 +46,16 @@ def labelled_runs(folder: Path, problems: list[str]) -> Iterator[Labelled]:
     found = find_runs(folder)
     problems.extend(found.problems)
     for files in found.runs:
-        labelled = label_run(files, problems)
+        try:
+            labelled = label_run(files, problems)
+        except Exception as error:  # noqa: BLE001 (whatever it is, the others go on)
+            problems.append(problem_of(files, error))
+            continue
         if labelled.events:
             yield labelled
+
+
+def problem_of(files: RunFiles, error: Exception) -> str:
+    """Say in one line why a run is left out."""
+    words = " ".join(str(error).split())[:200]
+    return f"{files.run_id}: left out ({type(error).__name__}: {words})"

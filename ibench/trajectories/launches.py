@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from ibench.trajectories.shell import Command, heredocs, simple_commands
+from ibench.trajectories.heredocs import heredocs
+from ibench.trajectories.shell import Command, commands_in, reader_of
 
 __all__ = ["DEFAULTS", "ENGINES", "Config", "config_of", "launches_in"]
 
@@ -61,10 +62,11 @@ _WHO_AND_WHERE = (
 _IGNORED = frozenset(_WHO_AND_WHERE.split())
 _ENV = re.compile(r"(?:VLLM|SGLANG|FLASHINFER|TORCHINDUCTOR)_\w+|OMP_NUM_THREADS")
 _ENV_IGNORED = re.compile(r"\w*(?:LOG|CACHE_(?:DIR|ROOT)|HOST|PORT|API_KEY|USAGE)\w*")
-_PATTERNS = tuple((name, re.compile(pattern)) for name, pattern in ENGINES)
+_ANY_ENGINE = re.compile("|".join(f"({pattern})" for _, pattern in ENGINES))
 _CUSTOM = re.compile(
     r"(?:\w*(?:server|serve|app|main|api)\w*|start_engine)\.py|uvicorn|gunicorn|hypercorn"
 )
+_STARTS_PROGRAMS = re.compile(r"subprocess|os\.(?:system|exec)|Popen")
 _NOT_SERVING = {"--help", "-h", "--version"}
 
 
@@ -114,12 +116,16 @@ def launches_in(text: str) -> tuple[Config, ...]:
     >>> launches_in("pip install vllm; vllm serve --help; grep 'vllm serve' start.sh")
     ()
     """
-    found, env = [], dict[str, str]()
-    for command in simple_commands(text):
+    found, env = list[Config](), dict[str, str]()
+    for command in commands_in(text):
         env.update(command.env)
         engine = _engine(command)
         if engine is not None and not _NOT_SERVING & set(command.words):
             found.append(_config(engine, command, env))
+    for document in heredocs(text)[1]:
+        is_python = reader_of(document).startswith("python")
+        if is_python and _STARTS_PROGRAMS.search(document.body):
+            found += _listed(document.body)[-1:]
     return tuple(found)
 
 
@@ -134,16 +140,20 @@ def config_of(script: str) -> Config | None:
     )
     if known:
         return known[-1]
-    quoted = re.sub(r"[\"',\[\]]+", " ", script)  # a command as a Python list
-    listed = [c for c in launches_in(quoted) if c.engine != "custom"]
-    return listed[-1] if listed else None
+    return next(reversed(_listed(script)), None)
+
+
+def _listed(program: str) -> list[Config]:
+    """The servers in a Python program, whose commands stand as lists of words."""
+    quoted = re.sub(r"[\"',\[\]()]+", " ", heredocs(program)[0])
+    parts = re.split(r"(?:Popen|run|call|system)\b", quoted)
+    return [c for p in parts for c in launches_in(p) if c.engine != "custom"]
 
 
 def _engine(command: Command) -> str | None:
     text = " ".join((command.program, *command.words[1:6]))
-    for name, pattern in _PATTERNS:
-        if pattern.match(text):
-            return name
+    if (found := _ANY_ENGINE.match(text)) is not None and found.lastindex:
+        return ENGINES[found.lastindex - 1][0]
     is_own = _CUSTOM.fullmatch(command.script) or (
         command.words[1:2] == ("-m",) and command.words[2:3] == ("uvicorn",)
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from ibench.trajectories.public import objective_of
 
@@ -68,19 +69,32 @@ def numbers_in(text: str) -> list[tuple[str, float]]:
     >>> numbers_in("TTFT p99 80 ms; the TTFT of 3 requests; 840 ms")
     []
     """
+    return list(_numbers(text))
+
+
+# One output is asked for its numbers, its objective and its accuracy in a row.
+@lru_cache(maxsize=4)
+def _numbers(text: str) -> tuple[tuple[str, float], ...]:
+    text = _without_log(text)
     low = text.lower()
     if not any(hint in low for hint in _HINTS):
-        return []
-    if any(mark in text for mark in _ENGINE_LOG):
-        lines = text.split("\n")
-        own = (line for line in lines if not any(m in line for m in _ENGINE_LOG))
-        text = "\n".join(own)
-    found = list(_latencies(text)) if "tft" in low or "tpot" in low else []
+        return ()
+    found = list(_latencies(text)) if "ttft" in low or "tpot" in low else []
     for name, pattern in _RATES:
         for match in pattern.finditer(text):
             value = next(g for g in match.groups() if g is not None)
             found.append((name, float(value)))
-    return found
+    return tuple(found)
+
+
+def _without_log(text: str) -> str:
+    marks = [mark for mark in _ENGINE_LOG if mark in text]
+    if not marks:
+        return text
+    lines = text.split("\n")
+    for mark in marks:
+        lines = [line for line in lines if mark not in line]
+    return "\n".join(lines)
 
 
 def _latencies(text: str) -> Iterator[tuple[str, float]]:

@@ -14,11 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from ibench.trajectories.events import Event, EventKind, Source
 
 __all__ = [
     "Cutter",
     "Item",
+    "as_code",
     "as_dict",
     "as_number",
     "as_text",
@@ -64,8 +67,12 @@ class Cutter:
         if len(text) > head + tail:
             text = text[:head] + text[-tail:]
         self._left -= len(text)
-        # Half of a surrogate pair can be neither printed nor stored.
-        return text if text.isascii() else text.encode("utf-8", "replace").decode()
+        return _valid(text)
+
+
+def _valid(text: str) -> str:
+    """Half of a surrogate pair can be neither printed nor stored: "?" instead."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def number_events(
@@ -94,20 +101,20 @@ def number_events(
             waiting.clear()
         if start is None:
             start = item.at
-        t_s = None if item.at is None or start is None else item.at - start
+        tool = item.tool or (call[1] if call else None)
         yield Event(
-            run_id=run_id,
-            index=index,
-            t_s=t_s,
-            kind=item.kind,
-            source=item.source,
-            tool=item.tool or (call[1] if call else None),
-            text=cutter.cut(item.text),
-            length=len(item.text),
-            path=item.path,
-            exit_code=item.exit_code,
-            is_error=item.is_error,
-            call=call[0] if call else None,
+            run_id,
+            index,
+            None if item.at is None or start is None else item.at - start,
+            item.kind,
+            item.source,
+            _valid(tool) if tool else tool,
+            cutter.cut(item.text),
+            len(item.text),
+            _valid(item.path) if item.path else item.path,
+            item.exit_code,
+            item.is_error,
+            call[0] if call else None,
         )
 
 
@@ -160,6 +167,14 @@ def json_file(path: Path) -> Any:  # noqa: ANN401 (any JSON value)
 
 def _loads(data: bytes) -> Any:  # noqa: ANN401 (any JSON value)
     try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return _loads_leniently(data)
+
+
+def _loads_leniently(data: bytes) -> Any:  # noqa: ANN401 (any JSON value)
+    """Read what Python's own reader takes beyond the standard: NaN, half characters."""
+    try:
         return json.loads(data, parse_constant=lambda _: None)
     except UnicodeDecodeError:
         text = data.decode("utf-8", "replace")
@@ -187,6 +202,13 @@ def as_number(value: object) -> float | None:
     except OverflowError:
         return None
     return number if math.isfinite(number) else None
+
+
+def as_code(value: object) -> int | None:
+    """Take an exit code: a whole number of 32 bits, no Boolean."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if -(2**31) <= value < 2**31 else None
 
 
 def as_text(value: object) -> str:

@@ -10,11 +10,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from ibench.trajectories.events import Event
+from ibench.trajectories.heredocs import heredocs
 from ibench.trajectories.launches import Config, launches_in
 from ibench.trajectories.measurements import numbers_in
-from ibench.trajectories.shell import Command, heredocs, simple_commands
+from ibench.trajectories.shell import Command, commands_in
 from ibench.trajectories.techniques import mentioned
 from ibench.trajectories.tools import tool_group
 
@@ -95,28 +97,51 @@ _ERROR_HINTS = (
 )
 
 
+class _Shell(NamedTuple):
+    """A shell text as rules read it: programs, lines, scripts run, files written."""
+
+    commands: tuple[Command, ...] = ()
+    lines: tuple[str, ...] = ()
+    scripts: tuple[str, ...] = ()
+    targets: tuple[tuple[str, str], ...] = ()
+
+
+_NO_SHELL = _Shell()
+
+
+# Every rule asks for the same call, and its result asks again.
 @lru_cache(maxsize=1024)
-def _parsed(text: str) -> tuple[tuple[Command, ...], tuple[str, ...]]:
-    commands = tuple(simple_commands(text))
-    return commands, tuple(c.line for c in commands)
+def _parsed(text: str) -> _Shell:
+    commands = commands_in(text)
+    targets = [(d.target, d.body) for d in heredocs(text)[1] if d.target]
+    for command in commands:
+        if command.program == "sed" and any(w.startswith("-i") for w in command.words):
+            targets.append((command.words[-1], " ".join(command.words[1:-1])))
+    scripts = tuple(c.script for c in commands)
+    return _Shell(commands, tuple(c.line for c in commands), scripts, tuple(targets))
+
+
+def _shell(event: Event) -> _Shell:
+    if event.kind != "tool_call" or tool_group(event.tool) != "shell":
+        return _NO_SHELL
+    return _parsed(event.text)
 
 
 def commands_of(event: Event) -> tuple[Command, ...]:
     """Programs that a shell call runs; none for any other event."""
-    is_shell = event.kind == "tool_call" and tool_group(event.tool) == "shell"
-    return _parsed(event.text)[0] if is_shell else ()
-
-
-def _lines(event: Event) -> tuple[str, ...]:
-    return _parsed(event.text)[1] if commands_of(event) else ()
+    return _shell(event).commands
 
 
 def _some(event: Event, pattern: re.Pattern[str]) -> bool:
-    return any(pattern.match(line) for line in _lines(event))
+    return any(map(pattern.match, _shell(event).lines))
 
 
 def _runs(event: Event, scripts: frozenset[str]) -> list[Command]:
-    found = (c for c in commands_of(event) if c.script in scripts)
+    shell = _shell(event)
+    if scripts.isdisjoint(shell.scripts):
+        return []
+    pairs = zip(shell.commands, shell.scripts, strict=True)
+    found = (command for command, script in pairs if script in scripts)
     return [c for c in found if not {"--help", "-h", "-n"} & set(c.words[1:])]
 
 
@@ -148,10 +173,10 @@ def is_quick(event: Event) -> bool:
 
 def is_benchmark(event: Event) -> bool:
     """A call that measures with something else than the evaluator."""
-    for command, line in zip(commands_of(event), _lines(event), strict=True):
+    shell = _shell(event)
+    for command, line, script in zip(*shell[:3], strict=True):
         module = " ".join(command.words[2:]) if command.words[1:2] == ("-m",) else ""
-        targets = (line, command.script, module)
-        if any(_BENCHMARK.match(t) for t in targets) and not _READ.match(line):
+        if any(map(_BENCHMARK.match, (line, script, module))) and not _READ.match(line):
             return True
     return False
 
@@ -175,24 +200,15 @@ def is_pure_read(event: Event) -> bool:
     """A call that only reads or prints."""
     if event.kind != "tool_call" or tool_group(event.tool) in {"read", "web"}:
         return event.kind == "tool_call"
-    lines = _lines(event)
-    is_writing = bool(_targets(event))
-    return bool(lines) and not is_writing and all(_READ.match(x) for x in lines)
+    lines = _shell(event).lines
+    return bool(lines) and not _targets(event) and all(map(_READ.match, lines))
 
 
-def _targets(event: Event) -> list[tuple[str, str]]:
+def _targets(event: Event) -> tuple[tuple[str, str], ...]:
     """Files a call writes, with what it writes into each."""
-    if event.kind != "tool_call":
-        return []
-    if event.path is not None:
-        return [(event.path, event.text)]
-    if not commands_of(event):
-        return []
-    found = [(d.target, d.body) for d in heredocs(event.text)[1] if d.target]
-    for command in commands_of(event):
-        if command.program == "sed" and any(w.startswith("-i") for w in command.words):
-            found.append((command.words[-1], " ".join(command.words[1:-1])))
-    return found
+    if event.kind == "tool_call" and event.path is not None:
+        return ((event.path, event.text),)
+    return _shell(event).targets
 
 
 def launcher_written(event: Event) -> str | None:
@@ -217,10 +233,13 @@ def error_in(event: Event) -> str | None:
     """The words of a tool's output that say that something failed."""
     if event.kind != "tool_result":
         return None
-    if any(hint in event.text for hint in _ERROR_HINTS):
-        found = _ERROR.search(event.text)
-        if found is not None:
-            return found[0]
+    text = event.text
+    for hint in _ERROR_HINTS:
+        if hint in text:
+            found = _ERROR.search(text)
+            if found is not None:
+                return found[0]
+            break
     failed = event.exit_code not in {None, 0} or event.is_error is True
     return f"exit code {event.exit_code}" if failed else None
 

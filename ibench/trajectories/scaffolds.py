@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from ibench.trajectories.events import EventKind, Source
-from ibench.trajectories.reading import Item, as_dict, as_text, seconds
+from ibench.trajectories.reading import Item, as_code, as_dict, as_text, seconds
 from ibench.trajectories.tools import call_text, exit_code_in
 
 __all__ = ["items_of", "scaffold_of"]
@@ -158,9 +158,8 @@ def _codex(row: Row) -> Iterator[Item]:
         text, path = call_text(kind, arguments)
         call_id = _id(item.get("id"))
         yield Item("tool_call", "agent", text, kind, path, at=at, call_id=call_id)
-        code = item.get("exit_code")
         output = _result(item.get("aggregated_output"), item.get("id"), at, item)
-        output.exit_code = code if isinstance(code, int) else None
+        output.exit_code = as_code(item.get("exit_code"))
         yield output
     elif kind == "reasoning":
         yield Item("reasoning", "agent", as_text(item.get("text")), at=at)
@@ -194,8 +193,8 @@ def _opencode(row: Row) -> Iterator[Item]:
         call_id = _id(part.get("callID") or part.get("id"))
         yield Item("tool_call", "agent", text, tool, path, at=at, call_id=call_id)
         output = _result(state.get("output"), call_id, at, state)
-        code = as_dict(state.get("metadata")).get("exit")
-        output.exit_code = code if isinstance(code, int) else output.exit_code
+        code = as_code(as_dict(state.get("metadata")).get("exit"))
+        output.exit_code = output.exit_code if code is None else code
         yield output
     elif row["type"] == "reasoning":
         yield Item("reasoning", "agent", as_text(part.get("text")), at=at)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ibench.trajectories.events import Outcome, Run
+from ibench.trajectories.events import Run, outcome_of
 from ibench.trajectories.reading import (
     Item,
     as_dict,
@@ -26,13 +26,6 @@ from ibench.trajectories.reading import (
 __all__ = ["is_session", "session_items", "session_run"]
 
 OUTPUT_LIMIT = 8 * 1024 * 1024
-_OUTCOMES: dict[str, Outcome] = {
-    "ok": "ok",
-    "quality": "quality",
-    "integrity": "integrity",
-    "unreachable": "unreachable",
-    "incomplete": "incomplete",
-}
 
 
 def is_session(folder: Path) -> bool:
@@ -62,7 +55,7 @@ def session_run(folder: Path, run_id: str, source: str) -> Run:
         seeds=str(given.get("seeds") or ""),
         budget_s=as_number(result.get("budget_s")),
         used_s=as_number(result.get("used_s")),
-        outcome=_OUTCOMES.get(str(verdict.get("outcome")), "unknown"),
+        outcome=outcome_of(verdict.get("outcome")),
         objective=as_number(verdict.get("objective")),
         baseline=as_number(verdict.get("baseline_objective")),
         launcher=text,

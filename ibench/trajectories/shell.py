@@ -7,21 +7,23 @@ position of a word says which. Text that is no shell, or was cut, gives what it 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
-__all__ = ["Command", "Heredoc", "heredocs", "simple_commands"]
+from ibench.trajectories.heredocs import Heredoc, heredocs
+
+__all__ = ["Command", "commands_in", "reader_of", "simple_commands"]
 
 _TOKEN = re.compile(
-    r"(?P<space>[ \t\r]+|\\\n)"
+    r"(?:[ \t\r]|\\\n)*(?:\Z"
     r"|(?P<end>\n|;;?|&&|\|\|?|&(?!>)|[()])"
     r"|(?P<redirect>\d?(?:&>>?|>>?&?|<<?<?&?)\d?-?)"
     r"""|(?P<word>(?:\\.|'[^']*'|"(?:\\.|[^"\\])*"|[^\s;&|<>()'"\\])+)"""
-    r"|(?P<rest>.)",
+    r"|(?P<rest>.))",
     re.S,
 )
-_HEREDOC = re.compile(r"<<-?[ \t]*(['\"]?)([A-Za-z_]\w*)\1([^\n]*)\n")
-_TARGET = re.compile(r"(?:>{1,2}|\btee(?:[ \t]+-a)?)[ \t]*['\"]?([^\s'\"<>|;&]+)")
 _SET = re.compile(r"[A-Za-z_]\w*=")
 _QUOTED = re.compile(r"'([^']*)'|\"((?:\\.|[^\"\\])*)\"|\\(.)", re.S)
 _SHELLS = frozenset({"bash", "sh", "zsh", "dash"})
@@ -50,15 +52,11 @@ _WRAPPERS = {
     "{": 0,
 }
 _INTERPRETER = re.compile(r"python[\d.]*|(?:ba|z|da)?sh|source|\.")
+_CONTAINERS = frozenset({"docker", "podman"})
+# Options that are followed by a word of their own.
+_SSH_OPTIONS = frozenset(f"-{letter}" for letter in "BbcDEeFIiJLlmOopQRSWw")
+_EXEC_OPTIONS = frozenset({"-e", "--env", "-u", "--user", "-w", "--workdir"})
 _DEPTH = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Heredoc:
-    """A text written in place, and the file it goes to if to one."""
-
-    target: str | None
-    body: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,28 +95,7 @@ class Command:
 
 
 def _name(path: str) -> str:
-    return path.rstrip("/").rpartition("/")[2]
-
-
-def heredocs(text: str) -> tuple[str, list[Heredoc]]:
-    r"""Split here-documents off a command.
-
-    >>> heredocs("cat > a.sh <<'EOF'\nexec x\nEOF\nls")
-    ('cat > a.sh \nls', [Heredoc(target='a.sh', body='exec x')])
-    """
-    if "<<" not in text:
-        return text, []
-    rest, found, at = [], [], 0
-    while (start := _HEREDOC.search(text, at)) is not None:
-        line = text[text.rfind("\n", 0, start.start()) + 1 : start.end()]
-        end = re.compile(rf"^[ \t]*{start[2]}[ \t]*$", re.M).search(text, start.end())
-        stop = end.start() if end else len(text)
-        target = _TARGET.search(line)
-        body = text[start.end() : stop].removesuffix("\n")
-        found.append(Heredoc(target[1] if target else None, body))
-        rest.append(text[at : start.start()] + start[3])
-        at = end.end() if end else len(text)
-    return "".join([*rest, text[at:]]), found
+    return path if "/" not in path else path.rstrip("/").rpartition("/")[2]
 
 
 def simple_commands(text: str, depth: int = 0) -> Iterator[Command]:
@@ -128,8 +105,11 @@ def simple_commands(text: str, depth: int = 0) -> Iterator[Command]:
     [('cd', '/w'), ('vllm', 'serve', 'm')]
     >>> [c.words for c in simple_commands("bash -lc 'ls -l; pwd'")]
     [('ls', '-l'), ('pwd',)]
+    >>> [c.words for c in simple_commands("ssh -p 22 host 'vllm serve m'")]
+    [('vllm', 'serve', 'm')]
     """
-    for words in _split(heredocs(text)[0]):
+    rest, documents = heredocs(text)
+    for words in _split(rest):
         command = _unwrapped(words)
         if command is None:
             continue
@@ -138,13 +118,34 @@ def simple_commands(text: str, depth: int = 0) -> Iterator[Command]:
             yield command
         else:
             yield from simple_commands(inner, depth + 1)
+    for document in documents if depth < _DEPTH else ():
+        if reader_of(document) in _SHELLS:
+            yield from simple_commands(document.body, depth + 1)
+
+
+def reader_of(document: Heredoc) -> str:
+    r"""Name the program that reads a text as its input.
+
+    >>> reader_of(heredocs("cd /w; timeout 9 python3 - <<'E'\nprint(1)\nE")[1][0])
+    'python3'
+    """
+    command = next(map(_unwrapped, _split(document.reader)), None)
+    return command.program if command else ""
+
+
+@lru_cache(maxsize=1024)
+def commands_in(text: str) -> tuple[Command, ...]:
+    """The same as a tuple; several rules ask for one text in a row."""
+    return tuple(simple_commands(text))
 
 
 def _split(text: str) -> Iterator[list[str]]:
     words: list[str] = []
     skip_word = in_comment = False
     for token in _TOKEN.finditer(text):
-        kind, value = token.lastgroup, token[0]
+        if (kind := token.lastgroup) is None:
+            break
+        value = token[kind]
         if in_comment and value != "\n":
             continue
         in_comment = False
@@ -165,7 +166,7 @@ def _split(text: str) -> Iterator[list[str]]:
 
 
 def _unquoted(word: str) -> str:
-    if not any(c in word for c in "'\"\\"):
+    if "'" not in word and '"' not in word and "\\" not in word:
         return word
     return _QUOTED.sub(lambda m: next(g for g in m.groups() if g is not None), word)
 
@@ -193,8 +194,13 @@ def _unwrapped(words: list[str]) -> Command | None:
 
 
 def _inner(command: Command) -> str | None:
-    """Text of a ``bash -c`` command."""
-    if command.program not in _SHELLS:
+    """Text of a ``bash -c`` command, or of one for another machine or container."""
+    program, words = command.program, command.words
+    if program == "ssh":  # the words are put together again at the other end
+        return " ".join(_operands(words[1:], _SSH_OPTIONS)[1:]) or None
+    if program in _CONTAINERS and words[1:2] == ("exec",):
+        return shlex.join(_operands(words[2:], _EXEC_OPTIONS)[1:]) or None
+    if program not in _SHELLS:
         return None
     for n, word in enumerate(command.words[1:-1], start=1):
         if word.startswith("-") and word.endswith("c"):
@@ -202,3 +208,11 @@ def _inner(command: Command) -> str | None:
         if not word.startswith("-"):
             return None
     return None
+
+
+def _operands(words: tuple[str, ...], valued: frozenset[str]) -> tuple[str, ...]:
+    """What stands behind the options."""
+    at = 0
+    while at < len(words) and words[at].startswith("-"):
+        at += 2 if words[at] in valued else 1
+    return words[at:]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,7 +19,9 @@ __all__ = [
     "EpisodeWriter",
     "EventWriter",
     "episode_frame",
+    "episode_table",
     "event_frame",
+    "event_table",
     "fact_frame",
     "fact_row",
 ]
@@ -61,34 +63,64 @@ _ARROW = {
     "Float64": pa.float64(),
     "boolean": pa.bool_(),
 }
-# Characters of text held before a row group is written.
-BATCH_CHARACTERS = 16_000_000
+# What is held before a row group is written.
+BATCH_BYTES = 16_000_000
 BATCH_ROWS = 20_000
 EVIDENCE_MARK = " | "
 
 
-class _Writer:
-    """Writes rows into one Parquet file, holding one batch at most."""
+def _schema(columns: Mapping[str, str]) -> pa.Schema:
+    return pa.schema([(name, _ARROW[kind]) for name, kind in columns.items()])
 
-    def __init__(self, path: Path, columns: dict[str, str], batch_rows: int) -> None:
+
+_EVENTS, _EPISODES = _schema(EVENT_COLUMNS), _schema(EPISODE_COLUMNS)
+
+
+def event_table(events: Iterable[Event]) -> pa.Table:
+    """Put events into an Arrow table of ``EVENT_COLUMNS``."""
+    return _arrow(events, _EVENTS)
+
+
+def episode_table(episodes: Iterable[Episode]) -> pa.Table:
+    """Put episodes into an Arrow table of ``EPISODE_COLUMNS``; evidence is one text."""
+    return _arrow(map(_episode_row, episodes), _EPISODES)
+
+
+def _episode_row(episode: Episode) -> tuple[Any, ...]:
+    fields = vars(episode) | {"evidence": EVIDENCE_MARK.join(episode.evidence)}
+    return tuple(fields[name] for name in EPISODE_COLUMNS)
+
+
+def _arrow(rows: Iterable[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
+    columns = list(zip(*rows, strict=True))
+    return pa.table(columns, schema=schema) if columns else schema.empty_table()
+
+
+class TableWriter:
+    """Writes the tables of many runs into one Parquet file, holding one batch at most.
+
+    The bytes depend on the tables and their order alone.
+    """
+
+    def __init__(
+        self, path: Path, schema: pa.Schema, batch_rows: int = BATCH_ROWS
+    ) -> None:
         """Open the file beside its final name; it is renamed when complete."""
         self._path, self._part = path, path.with_suffix(".part")
-        self._schema = pa.schema([(n, _ARROW[kind]) for n, kind in columns.items()])
-        self._writer = pq.ParquetWriter(self._part, self._schema, compression="zstd")
+        self._writer = pq.ParquetWriter(self._part, schema, compression="zstd")
         self._batch_rows = batch_rows
-        self._rows: list[tuple[Any, ...]] = []
-        self._characters = 0
+        self._held: list[pa.Table] = []
 
-    def _add(self, row: tuple[Any, ...], characters: int) -> None:
-        self._rows.append(row)
-        self._characters += characters
-        if len(self._rows) >= self._batch_rows or self._characters >= BATCH_CHARACTERS:
+    def write_table(self, table: pa.Table) -> None:
+        """Add a table."""
+        self._held.append(table)
+        rows = sum(t.num_rows for t in self._held)
+        if rows >= self._batch_rows or sum(t.nbytes for t in self._held) >= BATCH_BYTES:
             self._flush()
 
     def _flush(self) -> None:
-        columns = list(zip(*self._rows, strict=True))
-        self._writer.write_table(pa.table(columns, schema=self._schema))
-        self._rows, self._characters = [], 0
+        self._writer.write_table(pa.concat_tables(self._held))
+        self._held = []
 
     def __enter__(self) -> Self:
         """Give the writer."""
@@ -101,7 +133,7 @@ class _Writer:
         trace: TracebackType | None,
     ) -> None:
         """Finish the file, or take the half of it away after an error."""
-        if kind is None and self._rows:
+        if kind is None and self._held:
             self._flush()
         self._writer.close()
         if kind is None:
@@ -110,33 +142,28 @@ class _Writer:
             self._part.unlink(missing_ok=True)
 
 
-class EventWriter(_Writer):
+class EventWriter(TableWriter):
     """Writes the events of many runs."""
 
     def __init__(self, path: Path, batch_rows: int = BATCH_ROWS) -> None:
         """Open the file beside its final name; it is renamed when complete."""
-        super().__init__(path, EVENT_COLUMNS, batch_rows)
+        super().__init__(path, _EVENTS, batch_rows)
 
     def write(self, events: Iterable[Event]) -> None:
         """Add events in order."""
-        for event in events:
-            row = tuple(getattr(event, name) for name in EVENT_COLUMNS)
-            self._add(row, len(event.text))
+        self.write_table(event_table(events))
 
 
-class EpisodeWriter(_Writer):
+class EpisodeWriter(TableWriter):
     """Writes the episodes of many runs; evidence becomes one text."""
 
     def __init__(self, path: Path, batch_rows: int = BATCH_ROWS) -> None:
         """Open the file beside its final name; it is renamed when complete."""
-        super().__init__(path, EPISODE_COLUMNS, batch_rows)
+        super().__init__(path, _EPISODES, batch_rows)
 
     def write(self, episodes: Iterable[Episode]) -> None:
         """Add episodes in order."""
-        for episode in episodes:
-            evidence = EVIDENCE_MARK.join(episode.evidence)
-            fields = episode.model_dump() | {"evidence": evidence}
-            self._add(tuple(fields[n] for n in EPISODE_COLUMNS), len(evidence))
+        self.write_table(episode_table(episodes))
 
 
 def event_frame(events: Iterable[Event]) -> pd.DataFrame:

@@ -222,6 +222,10 @@ def of_flag(flag: str) -> Family | None:
 def mentioned(text: str) -> Iterator[tuple[Family, str]]:
     """Give every technique that a text names, with the words that do."""
     low = text.lower()
+    # Loops instead of any(): this runs for every text that an agent writes.
     for name, hints, pattern in _COMPILED:
-        if any(hint in low for hint in hints) and (found := pattern.search(low)):
-            yield name, text[found.start() : found.end()]
+        for hint in hints:
+            if hint in low:
+                if (found := pattern.search(low)) is not None:
+                    yield name, text[found.start() : found.end()]
+                break

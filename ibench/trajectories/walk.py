@@ -44,7 +44,7 @@ class Launch:
     event: int
     config: Config | None
     key: str | None  # equal keys: equal arguments
-    changed: frozenset[str]  # arguments that differ from the launch before
+    by_script: bool  # the launcher, not a server's own command
 
 
 @dataclass
@@ -56,6 +56,7 @@ class Step:
     launch: Launch | None = None
     written: Config | None = None
     changed: frozenset[str] = frozenset()
+    only_removes: bool = False
     engine_changed: bool = False
     is_first: bool = False
     evaluation: str | None = None  # "full" or "quick"
@@ -137,7 +138,7 @@ class Walk:
         if not own and runs_launcher(step.event):
             config, key = self._of_script(step.event.text)
         self._compare(step, config)
-        step.launch = Launch(step.event.index, config, key, step.changed)
+        step.launch = Launch(step.event.index, config, key, by_script=not own)
         if config is not None:
             self._last = config
         self._running = key
@@ -161,6 +162,7 @@ class Walk:
         # What is new says more of the intent than what went with it.
         added = frozenset(k for k, v in new.items() if old.get(k) != v)
         step.changed = added or frozenset(old.keys() - new.keys())
+        step.only_removes = bool(step.changed) and not added
         self.engine = config.engine
 
     def _result(self, step: Step) -> None:
@@ -203,13 +205,14 @@ def _overlay(script: Config, part: str) -> Config:
     """
     # A sed expression: what stands behind its last separator is the new text.
     new = part.split("/")[-2] if part.startswith(("s/", "-i s/", "-i s")) else part
-    found = launches_in(f"{_COMMANDS.get(script.engine, 'serve.py')} {new}")
+    # Once by itself for the variables it sets, once as arguments.
+    found = launches_in(f"{new}\n{_COMMANDS.get(script.engine, 'serve.py')} {new}")
     if not found:
         return script
     return Config(
         script.engine,
-        {**script.flags, **found[0].flags},
-        {**script.all_flags, **found[0].all_flags},
+        {**script.flags, **found[-1].flags},
+        {**script.all_flags, **found[-1].all_flags},
     )
 
 

@@ -17,6 +17,7 @@ from ibench.workloads.sets import (
     write_requests,
 )
 from ibench.workloads.tokens import ChatTokenizer
+from ibench.workloads.upstream import write_upstream_requests
 
 __all__ = [
     "ChatTokenizer",
@@ -35,4 +36,5 @@ __all__ = [
     "stdlib_documents",
     "write_questions",
     "write_requests",
+    "write_upstream_requests",
 ]

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ibench.errors import OfflineError, WorkloadError
+from pydantic import Field
+
+from ibench.errors import WorkloadError
 from ibench.records import Closed, sha256_of
 
 __all__ = [
@@ -19,7 +21,6 @@ __all__ = [
     "stdlib_documents",
 ]
 
-LONGBENCH = "THUDM/LongBench-v2"
 _SKIPPED_FOLDERS = frozenset(
     {"site-packages", "dist-packages", "test", "tests", "idlelib", "__pycache__"}
 )
@@ -30,6 +31,7 @@ class Document(Closed):
 
     document_id: str
     text: str
+    gold: str | None = Field(default=None, description="answer to its question, A to D")
 
 
 def stdlib_documents() -> tuple[Document, ...]:
@@ -59,74 +61,64 @@ def stdlib_documents() -> tuple[Document, ...]:
 
 
 def longbench_documents(
-    revision: str, cache_dir: Path | None = None, *, source: Path | None = None
+    folder: Path, cache_dir: Path | None = None
 ) -> tuple[Document, ...]:
-    """Load LongBench v2 in the form the published harness asks it (reference 3.1).
+    """Read LongBench v2 in the form the published harness asks it (reference 3.1).
 
     The text of a document is the whole user message: the context, a line with the
     question behind ``Question:``, one line a choice. The order of the data set is
     kept, because the sampling rule indexes into it.
 
     Args:
-        revision: commit of the data set on the hub.
-        cache_dir: where ``datasets`` keeps its files; its own default if None.
-        source: a JSON file, or a folder of them, of the same schema instead.
+        folder: holds the data set's ``data.json``.
+        cache_dir: where ``datasets`` keeps its tables; its own default if None.
 
     Raises:
-        OfflineError: the hub is out of reach and nothing is cached.
-        WorkloadError: a row lacks a column.
+        WorkloadError: no such file, or a row lacks a column.
     """
-    rows = load_rows(LONGBENCH, "train", revision, cache_dir, source)
+    rows = load_rows(folder, "data.json", cache_dir)
     try:
         return tuple(
-            Document(document_id=str(row["_id"]), text=_user_message(row))
+            Document(
+                document_id=str(row["_id"]),
+                text=_user_message(row),
+                gold=row.get("answer"),
+            )
             for row in rows
         )
     except KeyError as error:
-        raise WorkloadError(f"{source or LONGBENCH}: no column {error}") from error
+        raise WorkloadError(f"{folder}: no column {error}") from error
 
 
 def load_rows(
-    name: str,
-    split: str,
-    revision: str,
-    cache_dir: Path | None = None,
-    source: Path | None = None,
+    folder: Path, pattern: str, cache_dir: Path | None = None
 ) -> Iterable[Mapping[str, Any]]:
-    """Open a hub data set, or local JSON of its schema, through ``datasets``.
+    """Open files of a data set on this disk through ``datasets``; no network.
 
     Args:
-        name: hub id of the data set.
-        split: split on the hub; ignored for a local source.
-        revision: commit on the hub; ignored for a local source.
+        folder: the data set's folder.
+        pattern: its files below it, ``*.json``, ``*.jsonl`` or ``*.parquet``.
         cache_dir: cache of ``datasets``; its own default if None.
-        source: JSON file or folder of ``*.json`` / ``*.jsonl`` files.
 
     Raises:
-        OfflineError: one line with the remedy.
-        WorkloadError: the local source holds no JSON file.
+        WorkloadError: there is no such file, or it is not what its name says.
     """
     # datasets takes a second to import; runs on the embedded corpus never need it.
     import datasets  # noqa: PLC0415
 
-    cache = None if cache_dir is None else str(cache_dir)
-    if source is not None:
-        files = [str(path) for path in _json_files(source)]
-        return datasets.load_dataset(  # type: ignore[no-any-return]
-            "json", data_files=files, split="train", cache_dir=cache
-        )
+    files = sorted(str(path) for path in folder.glob(pattern))
+    if not files:
+        raise WorkloadError(f"{folder}: no file like {pattern}")
+    kind = "parquet" if pattern.endswith("parquet") else "json"
     try:
         return datasets.load_dataset(  # type: ignore[no-any-return]
-            name, split=split, revision=revision, cache_dir=cache
+            kind,
+            data_files=files,
+            split="train",
+            cache_dir=None if cache_dir is None else str(cache_dir),
         )
-    except (OSError, ValueError) as error:
-        # Every way of not reaching the hub ends in one of the two; their messages
-        # run over many lines and name no remedy.
-        raise OfflineError(
-            f"{name}@{revision}: not reachable and not cached "
-            f"({type(error).__name__}); fetch it once with network access: "
-            f"hf download --repo-type dataset {name} --revision {revision}"
-        ) from error
+    except (datasets.exceptions.DatasetGenerationError, ValueError) as error:
+        raise WorkloadError(f"{files[0]}: not {kind} of one schema") from error
 
 
 def corpus_hash(documents: Iterable[Document]) -> str:
@@ -138,15 +130,6 @@ def _python_files(root: Path) -> Iterator[Path]:
     for folder, names, files in os.walk(root):
         names[:] = sorted(set(names) - _SKIPPED_FOLDERS)
         yield from (Path(folder, name) for name in files if name.endswith(".py"))
-
-
-def _json_files(source: Path) -> list[Path]:
-    if source.is_file():
-        return [source]
-    files = sorted(p for p in source.glob("*") if p.suffix in {".json", ".jsonl"})
-    if not files:
-        raise WorkloadError(f"{source}: no .json or .jsonl file")
-    return files
 
 
 def _user_message(row: Mapping[str, Any]) -> str:

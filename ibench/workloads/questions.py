@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from ibench.errors import WorkloadError
 from ibench.records import Question
 from ibench.workloads.documents import load_rows
+from ibench.workloads.reservoir import reservoir
 from ibench.workloads.sets import question_hash
 
 __all__ = [
@@ -22,7 +23,6 @@ __all__ = [
 ]
 
 QuestionSplit: TypeAlias = Literal["dev", "eval", "train"]
-MMLU_PRO = "TIGER-Lab/MMLU-Pro"
 LETTERS = "ABCDEFGHIJ"
 _NOUNS = (
     "apple badge basket bell boat bottle bread brush bucket button cake candle card "
@@ -77,51 +77,47 @@ def embedded_questions(
 
 
 def mmlu_pro_questions(
-    revision: str,
+    folder: Path,
     n: int,
+    development_n: int,
     seed: int,
     cache_dir: Path | None = None,
-    *,
-    source: Path | None = None,
-) -> tuple[Question, ...]:
-    """Draw MMLU-Pro test questions by the published rule (reference 5).
+) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
+    """Draw MMLU-Pro test questions by the published rule (reference 5), and others.
 
-    Zero-shot, no chain of thought asked for; rows by reservoir sampling with
-    ``random.Random(seed)``.
+    Zero-shot, no chain of thought asked for. The scored rows are the published ones:
+    a reservoir of ``n`` with ``random.Random(seed)``. Development questions, which
+    the published protocol does not have, are a reservoir of the rows left over.
 
     Args:
-        revision: commit of the data set on the hub.
-        n: questions wanted.
+        folder: holds the data set's ``data/test-*.parquet``.
+        n: scored questions.
+        development_n: questions that agents may see.
         seed: quality seed; 248 in every published run.
         cache_dir: cache of ``datasets``; its own default if None.
-        source: JSON file or folder of the same schema instead of the hub.
+
+    Returns:
+        Scored and development questions, disjoint.
 
     Raises:
-        OfflineError: the hub is out of reach and nothing is cached.
-        WorkloadError: fewer than ``n`` rows, or a row lacks a column.
+        WorkloadError: fewer rows than questions, or a row lacks a column.
     """
-    rows = _reservoir(load_rows(MMLU_PRO, "test", revision, cache_dir, source), n, seed)
-    if len(rows) < n:
-        raise WorkloadError(f"{source or MMLU_PRO}: {len(rows)} questions, {n} wanted")
+    rows = list(load_rows(folder, "data/test-*.parquet", cache_dir))
+    if len(rows) < n + development_n:
+        raise WorkloadError(
+            f"{folder}: {len(rows)} questions, {n} + {development_n} wanted"
+        )
+    scored = reservoir(range(len(rows)), n, seed)
+    left = sorted(set(range(len(rows))) - set(scored))
+    development = reservoir(left, development_n, seed)
     try:
-        return tuple(_mmlu_question(row) for row in rows)
+        first, second = (
+            tuple(_mmlu_question(rows[i]) for i in chosen)
+            for chosen in (scored, development)
+        )
     except KeyError as error:
-        raise WorkloadError(f"{source or MMLU_PRO}: no column {error}") from error
-
-
-def _reservoir(
-    rows: Iterable[Mapping[str, Any]], n: int, seed: int
-) -> list[Mapping[str, Any]]:
-    # An integer seed and no name: the published harness draws so, and its choice of
-    # rows is what makes accuracies comparable.
-    generator = random.Random(seed)  # noqa: S311
-    kept: list[Mapping[str, Any]] = []
-    for seen, row in enumerate(rows, start=1):
-        if len(kept) < n:
-            kept.append(row)
-        elif (slot := generator.randrange(seen)) < n:
-            kept[slot] = row
-    return kept
+        raise WorkloadError(f"{folder}: no column {error}") from error
+    return first, second
 
 
 def _mmlu_question(row: Mapping[str, Any]) -> Question:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 from pydantic import Field
@@ -13,6 +13,7 @@ from pydantic import Field
 from ibench.errors import WorkloadError
 from ibench.records import Closed, RequestSpec
 from ibench.workloads.documents import Document
+from ibench.workloads.reservoir import reservoir
 from ibench.workloads.sets import request_hash
 from ibench.workloads.tokens import Message, TextTokenizer
 
@@ -21,6 +22,8 @@ __all__ = ["Split", "WorkloadSpec", "pool_of", "sample_requests"]
 Split: TypeAlias = Literal["dev", "eval", "warmup"]
 # Cuts tried around the budget when decoding and encoding again miss the bound.
 _REPAIR_REACH = 64
+# The published pool of documents, as many as LongBench v2 has.
+_UPSTREAM_POOL = 503
 
 
 class WorkloadSpec(Closed):
@@ -37,8 +40,8 @@ class WorkloadSpec(Closed):
     margin: int = Field(default=16, ge=0, description="kept free of max_model_len")
     compat: Literal["ibench", "upstream"] = Field(
         default="ibench",
-        description="ibench: dev, eval and warm-up draw from disjoint documents; "
-        "upstream: all draw from every document, as published",
+        description="ibench: dev, eval and warm-up draw from disjoint documents, cuts "
+        "are repaired; upstream: all draw from one pool and a cut that misses aborts",
     )
 
     @property
@@ -68,14 +71,24 @@ def sample_requests(
     documents: Sequence[Document],
     tokenizer: TextTokenizer,
     split: Split,
+    counts: MutableMapping[str, int] | None = None,
 ) -> tuple[RequestSpec, ...]:
     """Draw a request set: same arguments, same bytes.
 
     Three independent generators under their published names draw document (with
     replacement), input target and output length. A document is cut at its tail; the
     recount through the chat template lies in [``min_input``, target]. Where decoding
-    and encoding again miss that range, at which the published rule aborts, cuts a
-    few tokens shorter or longer are tried: other requests are as published.
+    and encoding again miss that range, cuts a few tokens shorter or longer are tried;
+    other requests are as published. With ``compat: upstream`` such a miss is an error
+    as it is there: there is no published set that a repaired one could be equal to.
+
+    Args:
+        spec: lengths, seed and rule.
+        documents: the source texts, in their published order.
+        tokenizer: of the base model.
+        split: which of the disjoint pools; names requests only, under ``upstream``.
+        counts: tokens of whole documents by id, kept between calls with the same
+            documents and tokenizer: counting 465 MB takes minutes.
 
     Raises:
         WorkloadError: too few long documents, no room for a prompt in
@@ -86,17 +99,19 @@ def sample_requests(
             f"max_model_len {spec.max_model_len} leaves no room for a prompt before "
             f"{spec.output_tokens} output tokens"
         )
-    sources = _long_enough(spec, documents, tokenizer, split)
+    pool = _pool(spec, documents, split)
+    sources = _long_enough(spec, pool, tokenizer, {} if counts is None else counts)
     scaffold = tokenizer.count_messages([_user("")])
     cache: dict[str, list[int]] = {}
     requests = []
-    for index, (target, source, output) in enumerate(_draws(spec, sources)):
+    reach = 0 if spec.compat == "upstream" else _REPAIR_REACH
+    for index, (target, source, output) in enumerate(_draws(spec, sources, split)):
         document = source.document
         if document.document_id not in cache:
             cache[document.document_id] = tokenizer.encode(document.text)
         tokens = cache[document.document_id]
         text, realised = _cut(
-            tokens, tokenizer, range(spec.min_input, target + 1), scaffold
+            tokens, tokenizer, range(spec.min_input, target + 1), scaffold, reach
         )
         requests.append(
             _request(
@@ -120,35 +135,46 @@ def pool_of(document_id: str) -> Split:
     return "eval" if share < 90 else "warmup"
 
 
+def _pool(
+    spec: WorkloadSpec, documents: Sequence[Document], split: Split
+) -> list[Document]:
+    if spec.compat == "upstream":
+        return reservoir(documents, _UPSTREAM_POOL, spec.seed)
+    return [d for d in documents if pool_of(d.document_id) == split]
+
+
 def _long_enough(
     spec: WorkloadSpec,
-    documents: Sequence[Document],
+    pool: Sequence[Document],
     tokenizer: TextTokenizer,
-    split: Split,
+    counts: MutableMapping[str, int],
 ) -> list[_Source]:
-    pool = [
-        document
-        for document in documents
-        if spec.compat == "upstream" or pool_of(document.document_id) == split
-    ]
-    counted = [_Source(d, tokenizer.count_messages([_user(d.text)])) for d in pool]
+    for document in pool:
+        if document.document_id not in counts:
+            message = _user(document.text)
+            counts[document.document_id] = tokenizer.count_messages([message])
+    counted = [_Source(d, counts[d.document_id]) for d in pool]
     sources = [source for source in counted if source.tokens >= spec.min_input]
     if not sources:
         longest = max((source.tokens for source in counted), default=0)
         raise WorkloadError(
-            f"0 of {len(pool)} documents of pool {split!r} have the {spec.min_input} "
-            f"tokens a prompt needs (longest {longest}); shorten input_tokens"
+            f"0 of {len(pool)} documents of the pool have the {spec.min_input} tokens "
+            f"a prompt needs (longest {longest}); shorten input_tokens"
         )
     return sources
 
 
 def _draws(
-    spec: WorkloadSpec, sources: Sequence[_Source]
+    spec: WorkloadSpec, sources: Sequence[_Source], split: Split
 ) -> Iterator[tuple[int, _Source, int]]:
     name = f"{spec.target_input}:{spec.output_tokens}:{spec.range_ratio}"
-    documents = random.Random(f"{spec.seed}:longbench:{name}")  # noqa: S311
-    inputs = random.Random(f"{spec.seed}:input:{name}")  # noqa: S311
-    outputs = random.Random(f"{spec.seed}:output:{name}")  # noqa: S311
+    # The published rule has no warm-up: out of one pool its own seed keeps it from
+    # being the first requests that are measured.
+    shared = spec.compat == "upstream" and split == "warmup"
+    seed = f"warmup:{spec.seed}" if shared else f"{spec.seed}"
+    documents = random.Random(f"{seed}:longbench:{name}")  # noqa: S311
+    inputs = random.Random(f"{seed}:input:{name}")  # noqa: S311
+    outputs = random.Random(f"{seed}:output:{name}")  # noqa: S311
     for _ in range(spec.requests):
         target = inputs.randint(spec.min_input, spec.target_input)
         candidates = [source for source in sources if source.tokens >= target]
@@ -162,24 +188,28 @@ def _draws(
 
 
 def _cut(
-    tokens: Sequence[int], tokenizer: TextTokenizer, allowed: range, scaffold: int
+    tokens: Sequence[int],
+    tokenizer: TextTokenizer,
+    allowed: range,
+    scaffold: int,
+    reach: int,
 ) -> tuple[str, int]:
     budget = allowed[-1] - scaffold
-    for size in _sizes_near(budget, len(tokens)):
+    for size in _sizes_near(budget, len(tokens), reach):
         text = tokenizer.decode(tokens[:size])
         realised = tokenizer.count_messages([_user(text)])
         if realised in allowed:
             return text, realised
     raise WorkloadError(
-        f"no cut within {_REPAIR_REACH} tokens of {budget} re-tokenizes to "
-        f"{allowed[0]}..{allowed[-1]} tokens"
+        f"no cut within {reach} tokens of {budget} re-tokenizes to "
+        f"{allowed[0]}..{allowed[-1]} tokens (compat: ibench repairs such cuts)"
     )
 
 
-def _sizes_near(budget: int, available: int) -> Iterator[int]:
+def _sizes_near(budget: int, available: int, reach: int) -> Iterator[int]:
     """Yield the published cut first, then -1, +1, -2, +2, ... tokens."""
     yield budget
-    for distance in range(1, _REPAIR_REACH + 1):
+    for distance in range(1, reach + 1):
         for size in (budget - distance, budget + distance):
             if 0 <= size <= available:
                 yield size

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from ibench.agents.driver import ScriptDriver
 from ibench.agents.session import Session, run_session
 from ibench.agents.workspace import render_prompt, take_submission
 from ibench.errors import ParameterError
-from ibench.serving.sandbox import detect
+from ibench.params import Continuation
+from ibench.serving.sandbox import Sandbox, detect
 from tests.test_runner import gone
 
 needs_namespace = pytest.mark.skipif(detect() != "bwrap", reason="needs bubblewrap")
@@ -24,16 +26,15 @@ def workspace(tmp_path: Path) -> Path:
 
 
 def run(workspace: Path, script: str, budget_s: float = 20.0) -> Session:
+    sandbox = Sandbox(workdir=workspace, env={"PORT": "1"}, network=False, disk_mib=100)
+    transcript = workspace.parent / "transcript.log"
     return run_session(
-        ["bash", "-c", script],
+        ScriptDriver(["bash", "-c", script], sandbox, detect(), transcript),
         workspace,
+        "the task",
         budget_s=budget_s,
         grace_s=1.0,
-        kind=detect(),
-        env={"PORT": "1"},
-        read_only=(),
-        network=False,
-        transcript=workspace.parent / "transcript.log",
+        rules=Continuation(),
     )
 
 
@@ -49,23 +50,23 @@ def test_an_agent_that_fails_is_crashed(workspace: Path) -> None:
     assert run(workspace, "exit 3").outcome == "crashed"
 
 
-@pytest.mark.parametrize(
-    "script",
-    [
-        "sleep {n}",
-        "trap '' TERM; sleep {n} & wait; sleep {n}",
-        "setsid bash -c 'setsid sleep {n} & sleep {n}' & sleep {n}",
-    ],
-    ids=["sleeps", "ignores TERM", "forks daemons"],
-)
+UNRULY = {
+    "sleeps": "sleep {n}",
+    "ignores TERM": "trap '' TERM; sleep {n} & wait; sleep {n}",
+    "forks daemons": "setsid bash -c 'setsid sleep {n} & sleep {n}' & sleep {n}",
+    "fills the disk": "head -c 200M /dev/zero > big; sleep {n} & sleep {n}",
+}
+
+
+@pytest.mark.parametrize("script", UNRULY.values(), ids=UNRULY)
 def test_the_deadline_ends_every_process(workspace: Path, script: str) -> None:
     marker = f"77{os.getpid()}"
     started = time.monotonic()
-    session = run(workspace, script.format(n=marker), budget_s=2.0)
+    session = run(workspace, script.format(n=marker), budget_s=3.0)
     took = time.monotonic() - started
-    assert session.outcome == "deadline"
-    assert session.used_s >= 2.0
-    assert took < 2.0 + 1.0 + 3.0
+    assert session.outcome == ("over_limit" if "big" in script else "deadline")
+    assert took < 3.0 + 3.0
+    assert session.used_s == pytest.approx(took, abs=0.5)
     assert gone(f"sleep\0{marker}", within_s=1.0)
 
 
@@ -119,6 +120,20 @@ def test_a_submission_is_the_launcher_without_harness_files(workspace: Path) -> 
     assert take_submission(workspace, target) == []
     found = sorted(p.relative_to(target).as_posix() for p in target.rglob("*"))
     assert found == ["start_server.sh", "weights", "weights/w.bin"]
+
+
+def test_a_huge_file_of_holes_is_left_out_and_large_ones_are_not_copied(
+    workspace: Path,
+) -> None:
+    with (workspace / "holes.bin").open("wb") as stream:
+        stream.truncate(10 * 2**30)
+    (workspace / "weights.bin").write_bytes(b"1" * 2**21)
+    started = time.monotonic()
+    warnings = take_submission(workspace, workspace.parent / "submission")
+    assert time.monotonic() - started < 1.0
+    assert warnings == ["left out holes.bin: a huge file of holes"]
+    taken = workspace.parent / "submission" / "weights.bin"
+    assert taken.samefile(workspace / "weights.bin")
 
 
 def test_links_out_of_the_workspace_are_left_out_and_named(workspace: Path) -> None:

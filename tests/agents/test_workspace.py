@@ -8,14 +8,16 @@ import pytest
 from pydantic import TypeAdapter
 
 from ibench.agents.careful import CHANGES, ORDER, judge
+from ibench.agents.driver import ScriptDriver
 from ibench.agents.evaluator import EvaluatorConfig
 from ibench.agents.launchers import Setup, write_launcher
 from ibench.agents.session import Session, run_session
 from ibench.agents.workspace import build_workspace, evaluator_hashes, take_submission
 from ibench.assets import Assets
+from ibench.params import Continuation
 from ibench.records import Evaluation
 from ibench.serving.processes import free_port
-from ibench.serving.sandbox import detect
+from ibench.serving.sandbox import Sandbox, detect
 from ibench.study import Study
 
 REPOSITORY = Path(__file__).parents[2]
@@ -49,21 +51,21 @@ def workspace(tmp_path: Path, model_dir: Path) -> Path:
 
 
 def run(workspace: Path, model_dir: Path, *argv: str, budget_s: float) -> Session:
+    env = {
+        "HOST": "127.0.0.1",
+        "PORT": str(free_port()),
+        "MODEL_PATH": str(model_dir),
+        "MODEL_ID": "ibench/embedded-mistral",
+    }
+    sandbox = Sandbox(workdir=workspace, read_only=(model_dir,), env=env, network=False)
+    transcript = workspace.parent / "transcript.log"
     return run_session(
-        argv,
+        ScriptDriver(argv, sandbox, detect(), transcript),
         workspace,
+        "the task",
         budget_s=budget_s,
         grace_s=1.0,
-        kind=detect(),
-        env={
-            "HOST": "127.0.0.1",
-            "PORT": str(free_port()),
-            "MODEL_PATH": str(model_dir),
-            "MODEL_ID": "ibench/embedded-mistral",
-        },
-        read_only=(model_dir,),
-        network=False,
-        transcript=workspace.parent / "transcript.log",
+        rules=Continuation(),
     )
 
 

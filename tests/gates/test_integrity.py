@@ -163,6 +163,24 @@ def label(
     return verdict.outcome
 
 
+@pytest.mark.parametrize(
+    ("engines", "forced", "outcome"),
+    [
+        (("vllm", "vllm-cpu"), "vllm-cpu", Outcome.OK),
+        (("vllm",), "sglang", Outcome.INTEGRITY),
+        ((), "sglang", Outcome.INTEGRITY),
+        (("vllm",), None, Outcome.OK),
+    ],
+)
+def test_another_engine_than_the_prompt_demanded_is_no_score(
+    engines: tuple[str, ...], forced: str | None, outcome: Outcome
+) -> None:
+    made = evidence(engines=engines)
+    assert label(made, GOOD, forced_engine=forced) is outcome
+    dead = evidence(LaunchOutcome.EXITED, phases=(), objective=None, failure_rate=None)
+    assert label(dead, [], forced_engine="sglang") is Outcome.UNREACHABLE
+
+
 def test_labels_in_their_order() -> None:
     assert label(evidence(), GOOD) is Outcome.OK
     assert label(evidence(), GOOD, right=9) is Outcome.QUALITY

@@ -32,6 +32,8 @@ ENGINE = Engine(
     env={"FIXED": "a b"},
     defaults={"batch": 8},
     requires="cpu",
+    ready_s=1.0,
+    process_pattern="printf",
 )
 
 

@@ -46,10 +46,10 @@ class Score(NamedTuple):
         return self.hits / real if real else None
 
 
-def runs(part: str | None = None) -> Iterator[tuple[dict[str, Any], list[Any]]]:
+def runs(*parts: str) -> Iterator[tuple[dict[str, Any], list[Any]]]:
     rows = [json.loads(line) for line in PATH.read_text().splitlines()]
     for head in (r for r in rows if "facts" in r):
-        if part in {None, head["part"]}:
+        if not parts or head["part"] in parts:
             events = [r for r in rows if r["run"] == head["run"] and "index" in r]
             yield head, events
 
@@ -87,10 +87,10 @@ def found_labels(walk: Walk) -> list[set[str]]:
     return labels
 
 
-def scores(part: str | None = None) -> dict[str, Score]:
-    """Hits, wrong and missed labels, rule by rule."""
+def scores(*parts: str) -> dict[str, Score]:
+    """Hits, wrong and missed labels, rule by rule; of all parts if none is named."""
     table: dict[str, list[int]] = {}
-    for head, rows in runs(part):
+    for head, rows in runs(*parts):
         walk = walk_of(head, rows)
         families = families_of_walk(walk)
         for row, found in zip(rows, found_labels(walk), strict=True):
@@ -104,8 +104,8 @@ def scores(part: str | None = None) -> dict[str, Score]:
     return {name: Score(*counts) for name, counts in sorted(table.items())}
 
 
-def disagreements(part: str | None = None) -> Iterator[str]:
-    for head, rows in runs(part):
+def disagreements(*parts: str) -> Iterator[str]:
+    for head, rows in runs(*parts):
         walk = walk_of(head, rows)
         families = families_of_walk(walk)
         for row, found in zip(rows, found_labels(walk), strict=True):

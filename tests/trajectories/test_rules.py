@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import ibench.trajectories
+from ibench.trajectories import labelled_runs
 from ibench.trajectories.events import FAMILIES, Event
 from ibench.trajectories.facts import FAILURE_MODES, facts_of_walk
 from ibench.trajectories.launches import config_of, launches_in
@@ -21,6 +22,7 @@ from tests.trajectories import sample
 
 DOCS = Path(__file__).parents[2] / "docs" / "trajectories.md"
 MODULES = [m.name for m in pkgutil.iter_modules(ibench.trajectories.__path__)]
+REAL = Path(__file__).parent / "real"
 OUTPUT = {"error", "measurement"}
 
 
@@ -68,22 +70,41 @@ def test_the_sample_is_large_and_has_hard_negatives() -> None:
     assert sum(not row["labels"] for row in rows) >= 30
 
 
-# Measured, not hoped for: (precision, recall) on the whole sample, rounded down. A rule
-# that gets better may raise its line; one that gets worse has to say why.
-FLOORS: dict[str, tuple[float, float]] = json.loads(
+def test_the_real_runs_of_the_sample_are_what_the_reader_gives() -> None:
+    problems: list[str] = []
+    read = {r.run.run_id: r for r in labelled_runs(REAL, problems)}
+    assert problems == []
+    labelled = {head["run"]: (head, rows) for head, rows in sample.runs("real")}
+    assert read.keys() == labelled.keys()
+    assert sum(len(rows) for _, rows in labelled.values()) >= 20
+    for name, (head, rows) in labelled.items():
+        run, events = read[name].run, read[name].events
+        assert head["meta"] == {key: getattr(run, key) for key in head["meta"]}
+        assert [(e.kind, e.source, e.tool, e.text, e.exit_code) for e in events] == [
+            (r["kind"], r["source"], r["tool"], r["text"], r.get("exit_code"))
+            for r in rows
+        ]
+
+
+# Measured, not hoped for: (precision, recall), rounded down, of runs that rules were
+# adjusted on ("seen") and of those they were not. A rule that gets better may raise its
+# line; one that gets worse has to say why.
+FLOORS: dict[str, dict[str, tuple[float, float]]] = json.loads(
     (Path(__file__).with_name("floors.json")).read_text()
 )
+PARTS = {"seen": ("tuned", "adjusted"), "unseen": ("held-out", "real")}
 
 
-def test_precision_and_recall_of_each_rule() -> None:
-    scores = sample.scores()
+@pytest.mark.parametrize("seen", PARTS)
+def test_precision_and_recall_of_each_rule(seen: str) -> None:
+    scores, floors = sample.scores(*PARTS[seen]), FLOORS[seen]
     worse = []
-    for name, (precision, recall) in FLOORS.items():
+    for name, (precision, recall) in floors.items():
         score = scores[name]
         if (score.precision or 0) < precision or (score.recall or 0) < recall:
             worse.append((name, score, score.precision, score.recall))
     assert worse == []
-    assert set(scores) == set(FLOORS)
+    assert set(scores) == set(floors)
 
 
 @pytest.mark.parametrize(
@@ -144,6 +165,25 @@ def test_configurations() -> None:
     assert listed.signature == "vllm --seed=1"
     assert config_of("#!/bin/bash\npython my_server.py\n") is not None
     assert config_of("# vllm serve would be better\nexit 2") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "signatures"),
+    [
+        ("ssh -p 22 -A node 'cd /w && vllm serve m --seed 1'", ["vllm --seed=1"]),
+        ("ssh node", []),
+        ("docker exec -it -e A=1 srv sh -c 'vllm serve m'", ["vllm"]),
+        ("docker exec -it srv bash", []),
+        ("docker ps; podman exec srv cat 'vllm serve'", []),
+        ("bash -s <<'E'\nvllm serve m --seed 1\nE", ["vllm --seed=1"]),
+        ("python3 - <<E\nimport os\nos.system('vllm serve m')\nE", ["vllm"]),
+        ("python3 - <<E\nprint('use vllm serve m')\nE", []),
+        ("cat <<E\nsubprocess.run(['vllm', 'serve', 'm'])\nE", []),
+        ("python <<A\nPopen\n" * 2000, []),
+    ],
+)
+def test_servers_started_elsewhere(text: str, signatures: list[str]) -> None:
+    assert [c.signature for c in launches_in(text)] == signatures
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ibench.errors import OfflineError, WorkloadError
+from ibench.errors import WorkloadError
 from ibench.workloads.documents import (
     Document,
     corpus_hash,
@@ -42,27 +42,22 @@ def test_the_hash_depends_on_ids_texts_and_order() -> None:
     assert len({corpus_hash(d) for d in ([a, b], [b, a], [c, b], [a])}) == 4
 
 
-def test_longbench_from_a_local_folder_keeps_the_order(tmp_path: Path) -> None:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    rows = [ROW, ROW | {"_id": "x0"}]
-    (folder / "rows.json").write_text(json.dumps(rows))
-    made = longbench_documents("main", tmp_path / "cache", source=folder)
-    assert [document.document_id for document in made] == ["x1", "x0"]
+def test_longbench_keeps_the_order_of_its_file(tmp_path: Path) -> None:
+    rows = [ROW, ROW | {"_id": "x0", "answer": "C"}]
+    (tmp_path / "data.json").write_text(json.dumps(rows))
+    made = longbench_documents(tmp_path, tmp_path / "cache")
+    assert [(d.document_id, d.gold) for d in made] == [("x1", "A"), ("x0", "C")]
     expected = "A long story.\nQuestion: Who?\nA) a\nB) b\nC) c\nD) d"
     assert made[0].text == expected
 
 
-def test_wrong_local_sources_are_errors(tmp_path: Path) -> None:
-    with pytest.raises(WorkloadError, match=r"no \.json"):
-        longbench_documents("main", tmp_path, source=tmp_path)
-    path = tmp_path / "rows.json"
+def test_files_that_are_not_the_data_set_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(WorkloadError, match=r"no file like data\.json"):
+        longbench_documents(tmp_path, tmp_path / "cache")
+    path = tmp_path / "data.json"
     path.write_text(json.dumps([{"_id": "x"}]))
     with pytest.raises(WorkloadError, match="no column"):
-        longbench_documents("main", tmp_path, source=path)
-
-
-def test_no_hub_is_one_line_with_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(OfflineError, match="hf download") as caught:
-        longbench_documents("0123abc", tmp_path)
-    assert "\n" not in str(caught.value)
+        longbench_documents(tmp_path, tmp_path / "cache")
+    path.write_text('[{"_id": "x1", "context": "cut of')
+    with pytest.raises(WorkloadError, match="not json of one schema"):
+        longbench_documents(tmp_path, tmp_path / "cache")

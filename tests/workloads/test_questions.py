@@ -2,30 +2,36 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from ibench.errors import CorruptResultError, OfflineError, WorkloadError
+from ibench.errors import CorruptResultError, WorkloadError
 from ibench.workloads.questions import embedded_questions, mmlu_pro_questions
 from ibench.workloads.sets import read_questions, write_questions
 
-ROWS: list[dict[str, Any]] = [
-    {
-        "question_id": i,
-        "question": f"What is {i} + 1?",
-        "options": [str(i + k) for k in range(10)],
-        "answer": "B",
-        "answer_index": 1,
-    }
-    for i in range(30)
-]
 
-
-def rows_file(folder: Path, rows: list[dict[str, Any]]) -> Path:
-    path = folder / "rows.json"
-    path.write_text(json.dumps(rows))
-    return path
+def parquet_folder(folder: Path, n: int, **changes: object) -> Path:
+    """Rows in the schema of MMLU-Pro's test file, as the hub holds it."""
+    rows = [
+        {
+            "question_id": i,
+            "question": f"What is {i} + 1?",
+            "options": [str(i + k) for k in range(10)],
+            "answer": "B",
+            "answer_index": 1,
+            "cot_content": "",
+            "category": "math",
+            "src": "made",
+        }
+        | changes
+        for i in range(n)
+    ]
+    (folder / "data").mkdir()
+    path = folder / "data" / "test-00000-of-00001.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return folder
 
 
 def test_the_answer_stands_in_the_prompt() -> None:
@@ -58,32 +64,35 @@ def test_questions_come_back_and_edits_are_found(tmp_path: Path) -> None:
         read_questions(path)
 
 
-def test_mmlu_pro_from_a_local_file(tmp_path: Path) -> None:
-    source = rows_file(tmp_path, ROWS)
-    first, second = (
-        mmlu_pro_questions("main", 8, 248, tmp_path / "cache", source=source)
-        for _ in range(2)
-    )
+def test_mmlu_pro_from_its_file(tmp_path: Path) -> None:
+    folder, cache = parquet_folder(tmp_path, 30), tmp_path / "cache"
+    first, second = (mmlu_pro_questions(folder, 8, 4, 248, cache) for _ in range(2))
     assert first == second
-    assert len({q.question_id for q in first}) == 8
-    question = first[0]
+    assert len({q.question_id for part in first for q in part}) == 12
+    question = first[0][0]
     assert (question.gold, question.options, question.max_tokens) == ("B", 10, 2048)
     assert [m["role"] for m in question.messages] == ["system", "user"]
     assert "\nJ) " in question.messages[1]["content"]
-    other = mmlu_pro_questions("main", 8, 1, tmp_path / "cache", source=source)
-    assert other != first
+    assert mmlu_pro_questions(folder, 8, 4, 1, cache) != first
 
 
-def test_too_few_rows_and_missing_columns_are_errors(tmp_path: Path) -> None:
-    source = rows_file(tmp_path, ROWS)
-    with pytest.raises(WorkloadError, match="30 questions, 31 wanted"):
-        mmlu_pro_questions("main", 31, 0, tmp_path / "cache", source=source)
-    broken = rows_file(tmp_path, [{"question": "?"}])
+def test_a_gold_letter_may_be_an_index(tmp_path: Path) -> None:
+    folder = parquet_folder(tmp_path, 4, answer=None, answer_index=3)
+    scored, _ = mmlu_pro_questions(folder, 2, 2, 248, tmp_path / "cache")
+    assert {q.gold for q in scored} == {"D"}
+
+
+def test_too_few_rows_missing_columns_and_files_are_errors(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    with pytest.raises(WorkloadError, match="no file like data/test"):
+        mmlu_pro_questions(tmp_path, 8, 2, 248, cache)
+    folder = parquet_folder(tmp_path, 30)
+    with pytest.raises(WorkloadError, match=r"30 questions, 21 \+ 10 wanted"):
+        mmlu_pro_questions(folder, 21, 10, 0, cache)
+    path = folder / "data" / "test-00000-of-00001.parquet"
+    pq.write_table(pa.Table.from_pylist([{"question": "?"}] * 3), path)
     with pytest.raises(WorkloadError, match="no column"):
-        mmlu_pro_questions("main", 1, 0, tmp_path / "cache2", source=broken)
-
-
-def test_no_hub_is_one_line_with_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(OfflineError, match="hf download") as caught:
-        mmlu_pro_questions("main", 8, 248, tmp_path)
-    assert "\n" not in str(caught.value)
+        mmlu_pro_questions(folder, 1, 1, 0, cache)
+    path.write_bytes(b"half of a fi")
+    with pytest.raises(WorkloadError, match="not parquet of one schema"):
+        mmlu_pro_questions(folder, 1, 1, 0, cache)

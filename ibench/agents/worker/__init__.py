@@ -1,0 +1,1 @@
+"""Harbor's side of the agent layer: scripts of another Python environment."""

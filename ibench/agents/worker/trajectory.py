@@ -1,0 +1,99 @@
+"""The trajectory of a whole session from those that an agent leaves run by run.
+
+Some agents append to one native session when they are resumed, and their last
+trajectory holds everything; others begin anew each time. Which one it was is seen from
+the first step: a trajectory that begins like an earlier one replaces it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from harbor.models.agent.context import AgentContext
+from harbor.utils.trajectory_validator import TrajectoryValidator
+
+__all__ = ["Trajectories"]
+
+_USAGE = ("n_input_tokens", "n_cache_tokens", "n_output_tokens", "cost_usd")
+
+
+class Trajectories:
+    """Trajectories of one session, kept on disk between runs.
+
+    Args:
+        trial: the session's folder; the agent's own logs are in ``agent`` below it.
+    """
+
+    def __init__(self, trial: Path) -> None:
+        """Take up what an earlier life of this session left."""
+        self._trial, self._kept = trial, trial / "trajectories"
+        self._kept.mkdir(exist_ok=True)
+
+    def take(self, agent: Any, context: AgentContext) -> None:
+        """Convert what the agent left of its last run; leaving nothing is no error."""
+        source = agent.logs_dir / "trajectory.json"
+        source.unlink(missing_ok=True)
+        agent.populate_context_post_run(context)
+        if not source.is_file():
+            return
+        document = json.loads(source.read_text())
+        usage = {name: getattr(context, name) for name in _USAGE}
+        earlier = sorted(self._kept.glob("*.json"))
+        number = int(earlier[-1].stem) + 1 if earlier else 1
+        for path in earlier:
+            if _begins_like(document, json.loads(path.read_text())["document"]):
+                path.unlink()
+        target = self._kept / f"{number:04d}.json"
+        target.write_text(json.dumps({"document": document, "usage": usage}))
+
+    def write(self, notes: dict[str, Any]) -> dict[str, Any]:
+        """Join them into ``trajectory.json`` and validate it.
+
+        Returns:
+            ``steps``, ``answered`` (whether the model ever did), ``problems`` of the
+            validator, tokens and cost (None: unknown).
+        """
+        kept = [json.loads(p.read_text()) for p in sorted(self._kept.glob("*.json"))]
+        usage = {name: _total([k["usage"][name] for k in kept]) for name in _USAGE}
+        if not kept:
+            problems = ["the agent left no record"]
+            return {"steps": 0, "answered": False, "problems": problems, **usage}
+        document = kept[-1]["document"]
+        steps = [step for k in kept for step in k["document"]["steps"]]
+        document["steps"] = [{**s, "step_id": n} for n, s in enumerate(steps, 1)]
+        document["extra"] = {**(document.get("extra") or {}), **notes}
+        if len(kept) > 1:
+            document.pop("final_metrics", None)  # of the last one alone
+        path = self._trial / "trajectory.json"
+        path.write_text(json.dumps(document, indent=1, ensure_ascii=False))
+        validator = TrajectoryValidator()
+        validator.validate(path)
+        return {
+            "steps": len(steps),
+            "answered": any(map(_is_answer, steps)),
+            "problems": validator.errors,
+            **usage,
+        }
+
+
+def _is_answer(step: dict[str, Any]) -> bool:
+    """Some agents write an error of the provider down as a message of a model."""
+    is_own = step["source"] == "agent" and step.get("model_name") != "<synthetic>"
+    return is_own and bool(step.get("tool_calls") or step.get("message"))
+
+
+def _begins_like(later: dict[str, Any], earlier: dict[str, Any]) -> bool:
+    def first(document: dict[str, Any]) -> list[Any]:
+        return [
+            [step.get(key) for key in ("source", "message", "timestamp")]
+            for step in document["steps"][:2]
+        ]
+
+    return bool(earlier["steps"]) and first(later) == first(earlier)
+
+
+def _total(values: list[Any]) -> Any:
+    known = [v for v in values if v is not None]
+    return sum(known) if known else None

@@ -1,0 +1,1 @@
+"""What comes from a hub: pinned sources, the lock, the fetch, the place on disk."""

@@ -1,0 +1,34 @@
+"""Hosts: what a study is measured on, what that needs and what an hour of it costs."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from ibench.records import Closed
+
+__all__ = ["Host"]
+
+
+class Host(Closed):
+    """A kind of machine that holds one GPU for a study, or none.
+
+    Its name is part of the spec of every measured stage: a baseline counts for the
+    host it was measured on and for no other.
+    """
+
+    name: str
+    description: str
+    gpu: str | None = Field(description="pattern of the name as NVML gives it")
+    gpu_memory_gib: float = Field(ge=0, description="at least, as NVML gives it")
+    gpu_power_limit_w: float = Field(ge=0, description="at least")
+    min_driver: str | None = Field(pattern=r"^\d+(\.\d+)*$")
+    cpus: int = Field(ge=1)
+    memory_gib: float = Field(gt=0)
+    disk_gib: float = Field(gt=0, description="free, for model, data and results")
+    dollars_per_hour: float = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _driver_goes_with_gpu(self) -> Host:
+        if (self.gpu is None) != (self.min_driver is None):
+            raise ValueError("min_driver goes with gpu")
+        return self

@@ -1,0 +1,58 @@
+"""Models of ``params/*.yaml``: closed, frozen, validated strictly (``paramfile``)."""
+
+from ibench.params.agents import Agent, Cli, Continuation, HarborAgent, LoginFile
+from ibench.params.measure import (
+    Budget,
+    ClientSpec,
+    Gates,
+    Limits,
+    Measure,
+    Stat,
+    Stopping,
+)
+from ibench.params.methods import (
+    AgentMethod,
+    DefaultMethod,
+    Method,
+    SearchMethod,
+    SearchSpace,
+)
+from ibench.params.profile import Isolation, ModelSpec, Profile, QuestionsSpec
+from ibench.params.scenario import (
+    PaperScenario,
+    Phase,
+    PhaseScale,
+    Scale,
+    Scenario,
+    SeedPair,
+)
+
+__all__ = [
+    "Agent",
+    "AgentMethod",
+    "Budget",
+    "Cli",
+    "ClientSpec",
+    "Continuation",
+    "DefaultMethod",
+    "Gates",
+    "HarborAgent",
+    "Isolation",
+    "Limits",
+    "LoginFile",
+    "Measure",
+    "Method",
+    "ModelSpec",
+    "PaperScenario",
+    "Phase",
+    "PhaseScale",
+    "Profile",
+    "QuestionsSpec",
+    "Scale",
+    "Scenario",
+    "SearchMethod",
+    "SearchSpace",
+    "SeedPair",
+    "Stat",
+    "Stopping",
+]

@@ -1,0 +1,106 @@
+"""One study: model, questions, isolation, and everything else by name."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from ibench.params.measure import Budget, Limits, Measure, Stat
+from ibench.params.methods import Method
+from ibench.params.scenario import Scale
+from ibench.params.types import Commit, Name, Value
+from ibench.records import Closed
+
+__all__ = ["Isolation", "ModelSpec", "Profile", "QuestionsSpec"]
+
+
+class ModelSpec(Closed):
+    """The base model every submission must serve."""
+
+    kind: Literal["embedded", "hub"]
+    model_id: str = Field(description="id that the server should report")
+    repository: str | None = None
+    revision: Commit | None = None
+    max_model_tokens: int = Field(ge=2)
+
+    @model_validator(mode="after")
+    def _hub_models_are_pinned(self) -> ModelSpec:
+        if self.kind == "hub" and not (self.repository and self.revision):
+            raise ValueError("a hub model needs repository and a 40-digit revision")
+        return self
+
+
+class QuestionsSpec(Closed):
+    """The quality questions of a profile."""
+
+    source: Literal["embedded", "mmlu-pro"]
+    revision: Commit | None = None
+    n: int = Field(ge=2)
+    seed: int
+    development_n: int = Field(ge=2, description="disjoint set that agents may see")
+    concurrency: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _hub_questions_are_pinned(self) -> QuestionsSpec:
+        if self.source != "embedded" and self.revision is None:
+            raise ValueError("hub questions need a 40-digit revision")
+        return self
+
+
+class Isolation(Closed):
+    """How submissions and agents are kept apart from the host."""
+
+    runtime: Literal["auto", "none", "bwrap", "apptainer", "podman"] = Field(
+        default="auto", description="auto: bwrap where it works, else process groups"
+    )
+    memory_mib: int | None = Field(
+        default=None, gt=0, description="private resident memory of one sandbox"
+    )
+    disk_mib: int | None = Field(
+        default=None, gt=0, description="writable folder, and the private /tmp"
+    )
+
+
+class Profile(Closed):
+    """One study: everything that a run needs to know."""
+
+    name: Name
+    description: str
+    host: Name = Field(description="what it is measured on: params/hosts")
+    model: str
+    documents: Literal["stdlib", "longbench-v2"]
+    documents_revision: Commit | None = None
+    scenarios: tuple[Literal["a", "b", "c", "d"], ...] = Field(min_length=1)
+    seed_pairs: int = Field(ge=1, description="how many of the scenario's pairs")
+    scale: dict[str, Scale] = Field(default_factory=dict)
+    baseline_engine: str
+    baseline_config: dict[str, Value] = Field(default_factory=dict)
+    baseline_repeats: int = Field(
+        default=1, ge=1, description="server lives whose mean is the baseline"
+    )
+    methods: tuple[Method, ...] = Field(min_length=1)
+    questions: QuestionsSpec
+    measure: Measure
+    budget: Budget
+    limits: Limits
+    gates: str
+    statistics: Stat
+    isolation: Isolation = Isolation()
+    compat: Literal["ibench", "upstream"] = "ibench"
+
+    @model_validator(mode="after")
+    def _hub_documents_are_pinned(self) -> Profile:
+        if self.documents != "stdlib" and self.documents_revision is None:
+            raise ValueError("hub documents need documents_revision, 40 digits")
+        return self
+
+    @model_validator(mode="after")
+    def _method_names_are_unique(self) -> Profile:
+        unknown = set(self.scale) - set(self.scenarios)
+        if unknown:
+            raise ValueError(f"scale names {sorted(unknown)}, not in scenarios")
+        names = [m.name for m in self.methods]
+        if len(set(names)) != len(names) or "baseline" in names:
+            raise ValueError("method names must be unique and not 'baseline'")
+        return self

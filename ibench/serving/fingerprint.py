@@ -1,0 +1,47 @@
+"""Which engine serves: from processes and what they have mapped, not from what is said.
+
+Engines rename their worker processes, and a launcher can be called anything. A shared
+library of the engine in a process's memory map is harder to wear by accident.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+__all__ = ["command_lines", "engines_in"]
+
+_LINE_KEPT = 500
+_LINES_KEPT = 64
+
+
+def command_lines(pids: Iterable[int]) -> tuple[str, ...]:
+    """Command lines of living processes, at most 64 lines of 500 characters."""
+    lines = (_read(pid, "cmdline").replace("\0", " ").strip() for pid in pids)
+    unique = dict.fromkeys(line[:_LINE_KEPT] for line in lines if line)
+    return tuple(unique)[:_LINES_KEPT]
+
+
+def engines_in(pids: Iterable[int], patterns: Mapping[str, str]) -> tuple[str, ...]:
+    """Names of the engines whose pattern a command line or a mapped file matches.
+
+    Args:
+        pids: processes of one server.
+        patterns: regular expression by engine name.
+    """
+    compiled = {name: re.compile(text) for name, text in patterns.items()}
+    seen = set[str]()
+    for pid in pids:
+        text = _read(pid, "cmdline").replace("\0", " ")
+        files = {line.rpartition(" ")[2] for line in _read(pid, "maps").splitlines()}
+        text += "\n" + "\n".join(sorted(f for f in files if f.startswith("/")))
+        seen |= {name for name, pattern in compiled.items() if pattern.search(text)}
+    return tuple(name for name in patterns if name in seen)
+
+
+def _read(pid: int, name: str) -> str:
+    try:
+        return (Path("/proc") / str(pid) / name).read_text(errors="replace")
+    except OSError:
+        return ""

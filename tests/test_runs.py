@@ -1,0 +1,57 @@
+"""Many records at once: the same as one by one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.synthetic import make_study, publish_records
+from ibench import grid, runs
+from ibench.errors import CorruptResultError
+from ibench.grid import job_states
+from ibench.runs import map_runs
+from ibench.stages.aggregate import run_rows
+from ibench.store import RECORD
+from ibench.study import Study
+
+PARAMS = Path(__file__).parents[1] / "params"
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    made = make_study(PARAMS, tmp_path, methods=2, seed_pairs=2)
+    publish_records(made)
+    return made
+
+
+def test_workers_read_what_one_process_reads(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = list(map_runs(study, run_rows))
+    monkeypatch.setattr(runs, "MANY", 0)
+    monkeypatch.setattr(runs, "PART", 3)
+    assert list(map_runs(study, run_rows)) == alone
+    assert len(alone) == 16
+
+
+def test_a_worker_that_meets_an_edited_record_says_so(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "MANY", 0)
+    path = next(study.root.rglob(f"gating/{RECORD}"))
+    path.write_text(path.read_text().replace("passed every", "passed any"))
+    with pytest.raises(CorruptResultError, match="edited after it was written"):
+        list(map_runs(study, run_rows))
+
+
+def test_states_are_the_same_on_all_cores(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = list(study.jobs.values())
+    (jobs[0].folder / RECORD).unlink()
+    (jobs[1].folder / RECORD).write_text("{")
+    alone = job_states(study)
+    assert [alone[j.name] for j in jobs[:3]] == ["missing", "broken", "done"]
+    monkeypatch.setattr(grid, "MANY", 0)
+    assert job_states(study) == alone

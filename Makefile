@@ -29,7 +29,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export HF_HUB_OFFLINE := 1
 data: export HF_HUB_OFFLINE := 0
 
-.PHONY: help setup engine test-engines data doctor plan reproduce figures claims compare site search crate test check status verify lab bench bench-client bench-search peers agents clean submit cancel finish bench-cluster
+.PHONY: help sessions setup engine test-engines data doctor plan reproduce figures claims compare site search crate test check status verify lab bench bench-client bench-search peers agents clean submit cancel finish bench-cluster
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -119,6 +119,9 @@ cancel: $(READY) ## take PROFILE's cells back from their scheduler [CELLS=]
 
 finish: $(READY) ## judge and report what a cluster measured; it does so by itself
 	@$(IBENCH) finish $(STUDY)
+
+sessions: $(READY) ## look at PROFILE's agent sessions while they run [STOP=cell]
+	@$(IBENCH) sessions $(STUDY) $(if $(STOP),--stop $(STOP))
 
 verify: $(READY) ## re-hash every finished stage of PROFILE
 	@$(IBENCH) verify $(STUDY)

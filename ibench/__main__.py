@@ -176,6 +176,18 @@ def _plan(args: argparse.Namespace) -> int:
     return 0
 
 
+def _sessions(args: argparse.Namespace) -> int:
+    from ibench.watch import sessions, stop_session, view_lines  # noqa: PLC0415
+
+    study = _study(args)
+    if args.stop:
+        stop_session(study, args.stop)
+        print(f"{args.stop}: asked to end; its workspace becomes its submission")
+        return 0
+    print("\n".join(view_lines(sessions(study))))
+    return 0
+
+
 COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
     "grid": (_grid, "write the make rules of a profile; set outdated stages aside"),
     "plan": (_plan, "estimate hours and dollars by stage before anything runs"),
@@ -185,6 +197,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
     "prepare": (_prepare, "find or train the base model, build and check the engines"),
     "stage": (_stage, "run one job of the grid"),
     "status": (_status, "list every stage and its state"),
+    "sessions": (_sessions, "look at agent sessions while they run, or stop one"),
     "verify": (_verify, "re-hash every finished stage"),
     "report": (_report, "write report.html from the executed aggregation notebook"),
     "figures": (_figures, "regenerate the paper's tables and figures"),
@@ -194,6 +207,16 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
 }
 
 
+CACHE = ("--cache", "folder of models and data: .cache")
+EXTRA = {
+    "plan": (("--costs", "a file of params/costs"),),
+    "data": (CACHE, ("--export", "also write sets as the original's")),
+    "doctor": (CACHE,),
+    "engine": (CACHE, ("engine", "a file of params/engines")),
+    "prepare": (CACHE,),
+    "sessions": (("--stop", "cell whose session should end now"),),
+    "stage": (("job", "for example a/careful/21-1337/relaunch"),),
+}
 MEASURING = {
     "agents": (add_agents, "list, install or rehearse the agents of params/agents"),
     "load": (add_load, "drive any OpenAI-compatible address and write what came"),
@@ -216,16 +239,8 @@ def main(argv: list[str] | None = None) -> int:
         command.add_argument("--notebooks", default="notebooks")
         command.add_argument("--published", default="results/published")
         command.add_argument("--output", default="results/paper")
-        if name == "plan":
-            command.add_argument("--costs", help="a file of params/costs")
-        if name in ("data", "doctor", "engine", "prepare"):
-            command.add_argument("--cache", help="folder of models and data: .cache")
-        if name == "engine":
-            command.add_argument("engine", help="a file of params/engines")
-        if name == "data":
-            command.add_argument("--export", help="also write sets as the original's")
-        if name == "stage":
-            command.add_argument("job", help="for example a/careful/21-1337/relaunch")
+        for flag, meaning in EXTRA.get(name, ()):
+            command.add_argument(flag, help=meaning)
     for name, (declare, text) in {**MEASURING, **CLUSTER}.items():
         measuring = commands.add_parser(name, help=text, description=text)
         measuring.set_defaults(run=declare(measuring))

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-__all__ = ["CAN_SAVE", "SAVE", "Line", "StatusLog", "last_status"]
+__all__ = ["CAN_SAVE", "SAVE", "STOP", "Line", "StatusLog", "last_status"]
 
 STATUS = "status.jsonl"
 # Files of a stage folder: the stage says that it can go on elsewhere; it is asked to.
 CAN_SAVE, SAVE = "can-save", "save"
+# A person wants the session of this folder to end with what it has.
+STOP = "stop"
 
 
 @dataclass(frozen=True)

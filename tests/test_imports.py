@@ -50,6 +50,7 @@ ALLOWED: dict[str, str] = {
     ),
     "workbench": "errors records params store study status notebook assets serving",
     "reuse": "store study",
+    "watch": "agents.redact errors records status store study",
     "prices": "paramfile records",
     "engines": "errors records paramfile serving study",
     "stages": (
@@ -83,7 +84,7 @@ ALLOWED: dict[str, str] = {
     "__init__": "",
     "__main__": (
         "agents.cli cli search_cli cluster crate engines plan doctor materialise "
-        "errors study "
+        "errors study watch "
         "status assets workbench grid runner report paper"
     ),
 }

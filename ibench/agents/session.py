@@ -83,6 +83,7 @@ def run_session(
     rules: Continuation,
     saved: Saved | None = None,
     preempted: Callable[[], bool] = lambda: False,
+    stopped: Callable[[], bool] = lambda: False,
     keep: Callable[[Saved], None] = lambda _: None,
     clock_ns: Callable[[], int] = time.monotonic_ns,
     sleep: Callable[[float], None] = time.sleep,
@@ -101,6 +102,7 @@ def run_session(
         rules: what follows when it stops early.
         saved: an earlier life of this session.
         preempted: asked often; True ends this life and keeps the session.
+        stopped: asked often; True ends the session with what it has.
         keep: given the session's state every two seconds: a machine may vanish.
         clock_ns: monotonic nanoseconds.
         sleep: waits.
@@ -115,7 +117,8 @@ def run_session(
         clock = _Clock(budget_s, state.used_s, clock_ns)
         start_clock(workspace, clock.started_ns, budget_s)
         try:
-            run = _Turns(driver, task, rules, state, clock, preempted, keep, sleep)
+            ends = _Ends(preempted, stopped)
+            run = _Turns(driver, task, rules, state, clock, ends, keep, sleep)
             outcome = run.until_over()
         finally:
             survivors = driver.stop(grace_s)
@@ -148,6 +151,20 @@ def _set_up(driver: Driver) -> None:
         raise
 
 
+class _Ends:
+    """What ends a life from outside; a person's wish goes before a scheduler's."""
+
+    def __init__(
+        self, preempted: Callable[[], bool], stopped: Callable[[], bool]
+    ) -> None:
+        self._preempted, self._stopped = preempted, stopped
+
+    def __call__(self) -> str | None:
+        if self._stopped():
+            return "finished"
+        return "preempted" if self._preempted() else None
+
+
 class _Turns:
     """The turns of one life."""
 
@@ -158,12 +175,12 @@ class _Turns:
         rules: Continuation,
         saved: Saved,
         clock: _Clock,
-        preempted: Callable[[], bool],
+        ends: _Ends,
         keep: Callable[[Saved], None],
         sleep: Callable[[float], None],
     ) -> None:
         self._driver, self._task, self._saved = driver, task, saved
-        self._clock, self._preempted, self._sleep = clock, preempted, sleep
+        self._clock, self._ends, self._sleep = clock, ends, sleep
         self._keep, self._kept_s = keep, float("-inf")
         self._rules = Rules(
             rules, resumable=driver.resumable, fresh_starts=saved.fresh_starts
@@ -185,7 +202,7 @@ class _Turns:
                 return step.outcome
             if outcome := self._pause(step.pause_s, turn):
                 return outcome
-        return "preempted" if self._preempted() else "deadline"
+        return self._ends() or "deadline"
 
     def _after(self, turn: Turn) -> Decision:
         self.last = turn
@@ -208,7 +225,7 @@ class _Turns:
         self._driver.begin(text, resume=resume)
 
     def _wait(self) -> Turn | None:
-        while (left := self._clock.left_s()) > 0 and not self._preempted():
+        while (left := self._clock.left_s()) > 0 and self._ends() is None:
             self._keep_now_and_then()
             if (turn := self._driver.wait(min(POLL_S, left))) is not None:
                 return turn
@@ -218,8 +235,8 @@ class _Turns:
         """Wait for a while; an outcome if something ends the session meanwhile."""
         until_s = self._clock.used_s() + pause_s
         while self._clock.used_s() < until_s:
-            if self._preempted():
-                return "preempted"
+            if (end := self._ends()) is not None:
+                return end
             if self._clock.left_s() <= 0:
                 kind = classify(turn)
                 return kind if kind in INFRASTRUCTURE else "deadline"

@@ -33,6 +33,7 @@ from ibench.serving.sandbox import PROCESS_GROUP_WARNING, Sandbox, SandboxKind
 from ibench.stages.folder import submission
 from ibench.stages.preemption import preemptible
 from ibench.stages.task import task_text, warm_start
+from ibench.status import STOP
 from ibench.store import file_sha256
 from ibench.workbench import OpenJob
 
@@ -67,6 +68,8 @@ def session_submission(job: OpenJob, method: AgentMethod, target: Path) -> Submi
     kind, driver = _driver(job, agent, access, places, source)
     left_s = budget.agent_s - (saved.used_s if saved else 0.0)
     job.status.phase("agent session", left_s)
+    stop = job.folder / STOP
+    stop.unlink(missing_ok=True)
     with preemptible(job.folder) as preempted:
         session = run_session(
             driver,
@@ -77,6 +80,7 @@ def session_submission(job: OpenJob, method: AgentMethod, target: Path) -> Submi
             rules=agent.continuation,
             saved=saved,
             preempted=preempted,
+            stopped=stop.exists,
             keep=lambda state: state.write(root / STATE),
         )
     facts: dict[str, JsonValue] = {
@@ -179,6 +183,9 @@ def _take(
 ) -> Submission:
     """Save workspace and submission; read the evaluations the agent ran."""
     kind, warnings = found[0], [*session.warnings, *found[1]]
+    if (job.folder / STOP).exists():
+        left_s = job.study.budget.agent_s - session.used_s
+        warnings.append(f"stopped by a person with {left_s:.0f} s left")
     if kind == "process_group":
         warnings.append(PROCESS_GROUP_WARNING)
     workspace = root / "workspace"

@@ -120,7 +120,7 @@ def _breaks(step: Step, steps: Sequence[Step]) -> bool:
     if step.error is None:
         return False
     call = step.event.call
-    reads = call is not None and steps[call].flags.get("read", False)
+    reads = call is not None and "read" in steps[call].flags
     return not (reads and step.error.startswith(("exit code", "No such file")))
 
 
@@ -143,10 +143,10 @@ def _label(step: Step, *, repairing: bool) -> _Label | None:
     # To take away what failed is a repair.
     if changed is not None and not (repairing and step.launch and step.only_removes):
         return changed
-    if step.evaluation or (step.flags["benchmark"] and not step.launch):
+    if step.evaluation or ("benchmark" in step.flags and not step.launch):
         why = "evaluator" if step.evaluation else "benchmark"
         return _Label("evaluating", why, quote)
-    if step.flags["install"]:
+    if "install" in step.flags:
         return _Label("installing", "install", quote)
     # What never ran is no repair.
     is_new = step.is_first and (step.launch or step.written)
@@ -158,11 +158,11 @@ def _label(step: Step, *, repairing: bool) -> _Label | None:
 
 
 def _minor(step: Step, quote: str) -> _Label | None:
-    if step.flags["stop"]:
+    if "stop" in step.flags:
         return None  # clears the way for what comes next
-    if step.flags["monitor"] and not step.is_first:
+    if "monitor" in step.flags and not step.is_first:
         return _Label("monitoring", "monitor", quote)
-    if step.flags["read"] or step.flags["monitor"]:
+    if "read" in step.flags or "monitor" in step.flags:
         return _Label("inspecting", "read", quote)
     if step.techniques and step.group in {"write", "shell"}:
         name, words = step.techniques[0]

@@ -208,9 +208,9 @@ def _measurement_modes(facts: RunFacts) -> dict[str, tuple[int, ...]]:
 def _work_modes(walk: Walk, launches: Sequence[Launch]) -> dict[str, tuple[int, ...]]:
     modes: dict[str, tuple[int, ...]] = {}
     steps = walk.steps
-    edits = [s.event.index for s in steps if s.flags.get("evaluator_edited")]
+    edits = [s.event.index for s in steps if "evaluator_edited" in s.flags]
     memory = [s.event.index for s in steps if s.error and "emory" in s.error]
-    blocked = [s.event.index for s in steps if s.flags.get("blocked")]
+    blocked = [s.event.index for s in steps if "blocked" in s.flags]
     results = sum(s.event.kind == "tool_result" for s in steps)
     if edits:
         modes["evaluator_edited"] = tuple(edits)

@@ -24,7 +24,7 @@ from ibench.trajectories import summary
 from ibench.trajectories.discover import RunFiles, find_runs
 from ibench.trajectories.events import Count, Family, RunFacts
 from ibench.trajectories.export import render_run, write_document, write_list
-from ibench.trajectories.labels import Labelled, label_run, problem_of
+from ibench.trajectories.labels import label_run, problem_of
 from ibench.trajectories.pool import available_processes, in_order
 from ibench.trajectories.table import (
     EpisodeWriter,
@@ -148,26 +148,30 @@ def _part_of(files: RunFiles, out: Path) -> tuple[_Part | None, list[str]]:
     problems: list[str] = []
     try:
         with _no_collection():
-            labelled = label_run(files, problems)
-            if not labelled.events:
-                return None, problems
-            shown, document = render_run(labelled)
-            part = _part(labelled, shown)
+            made = _made(files, problems)
     except Exception as error:  # noqa: BLE001 (whatever it is, the others go on)
         return None, [*problems, problem_of(files, error)]
-    write_document(document, out / str(shown["episodes_file"]))
+    if made is None:
+        return None, problems
+    part, document = made
+    write_document(document, out / str(part.counts.shown["episodes_file"]))
     return part, problems
 
 
-def _part(labelled: Labelled, shown: dict[str, Any]) -> _Part:
+def _made(files: RunFiles, problems: list[str]) -> tuple[_Part, bytes] | None:
+    """What is kept of a run; its events are let go on return."""
+    labelled = label_run(files, problems)
+    if not labelled.events:
+        return None
+    shown, document = render_run(labelled)
     counts = _Counts(
         shown=shown,
         row=fact_row(labelled.run, labelled.facts),
         facts=_slim(labelled.facts),
         families=tuple(e.family for e in labelled.episodes),
     )
-    events = event_table(labelled.events)
-    return _Part(events, episode_table(labelled.episodes), counts)
+    events, episodes = event_table(labelled.events), episode_table(labelled.episodes)
+    return _Part(events, episodes, counts), document
 
 
 @contextmanager

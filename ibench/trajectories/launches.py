@@ -62,6 +62,10 @@ _WHO_AND_WHERE = (
 _IGNORED = frozenset(_WHO_AND_WHERE.split())
 _ENV = re.compile(r"(?:VLLM|SGLANG|FLASHINFER|TORCHINDUCTOR)_\w+|OMP_NUM_THREADS")
 _ENV_IGNORED = re.compile(r"\w*(?:LOG|CACHE_(?:DIR|ROOT)|HOST|PORT|API_KEY|USAGE)\w*")
+# Every pattern begins with a word of letters; most programs need no closer look.
+_FIRST_WORDS = tuple(
+    {re.split(r"\W", p)[0] for _, ps in ENGINES for p in ps.split("|")}
+)
 _ANY_ENGINE = re.compile("|".join(f"({pattern})" for _, pattern in ENGINES))
 _CUSTOM = re.compile(
     r"(?:\w*(?:server|serve|app|main|api)\w*|start_engine)\.py|uvicorn|gunicorn|hypercorn"
@@ -151,9 +155,10 @@ def _listed(program: str) -> list[Config]:
 
 
 def _engine(command: Command) -> str | None:
-    text = " ".join((command.program, *command.words[1:6]))
-    if (found := _ANY_ENGINE.match(text)) is not None and found.lastindex:
-        return ENGINES[found.lastindex - 1][0]
+    if command.program.startswith(_FIRST_WORDS):
+        text = " ".join((command.program, *command.words[1:6]))
+        if (found := _ANY_ENGINE.match(text)) is not None and found.lastindex:
+            return ENGINES[found.lastindex - 1][0]
     is_own = _CUSTOM.fullmatch(command.script) or (
         command.words[1:2] == ("-m",) and command.words[2:3] == ("uvicorn",)
     )

@@ -52,6 +52,8 @@ _BENCHMARK = re.compile(
     r"(?:vllm bench|sglang\.bench|guidellm|genai-perf|aiperf|locust|wrk|oha|hey)\b"
     r"|\S*bench\w*\.(?:py|sh)\b|\S*(?:load_?test|perf_?test)\w*\.py\b"
 )
+# One of these is in everything that _BENCHMARK finds.
+_BENCHMARK_HINTS = ("bench", "guidellm", "perf", "locust", "wrk", "oha", "hey", "load")
 _INSTALL = re.compile(
     r"(?:uv )?pip[\d.]* (?:-\S+ )*(?:install|download)\b|python\S* -m pip install\b"
     r"|(?:conda|mamba|apt|apt-get|npm) (?:-\S+ )*install\b|uv (?:add|sync|venv)\b"
@@ -173,6 +175,8 @@ def is_quick(event: Event) -> bool:
 
 def is_benchmark(event: Event) -> bool:
     """A call that measures with something else than the evaluator."""
+    if not any(map(event.text.__contains__, _BENCHMARK_HINTS)):
+        return False
     shell = _shell(event)
     for command, line, script in zip(*shell[:3], strict=True):
         module = " ".join(command.words[2:]) if command.words[1:2] == ("-m",) else ""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 from ibench.trajectories.heredocs import Heredoc, heredocs
 
@@ -59,22 +59,23 @@ _EXEC_OPTIONS = frozenset({"-e", "--env", "-u", "--user", "-w", "--workdir"})
 _DEPTH = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One program with its arguments, without what stands before it."""
+class Command(NamedTuple):
+    """One program with its arguments, without what stands before it.
+
+    Attributes:
+        words: the program as it is called, and its arguments.
+        env: variables set for it.
+        program: last part of the program's path.
+    """
 
     words: tuple[str, ...]
-    env: dict[str, str] = field(default_factory=dict)
+    env: dict[str, str]
+    program: str
 
     @property
     def line(self) -> str:
         """Program and arguments, without the program's folder."""
         return " ".join((self.program, *self.words[1:]))
-
-    @property
-    def program(self) -> str:
-        """Last part of the program's path."""
-        return _name(self.words[0]) if self.words else ""
 
     @property
     def script(self) -> str:
@@ -189,8 +190,8 @@ def _unwrapped(words: list[str]) -> Command | None:
                 at += 1
             at += _WRAPPERS[name]
         else:
-            return Command(tuple(words[at:]), env)
-    return Command((), env) if env else None
+            return Command(tuple(words[at:]), env, name)
+    return Command((), env, "") if env else None
 
 
 def _inner(command: Command) -> str | None:

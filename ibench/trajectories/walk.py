@@ -6,8 +6,8 @@ and texts are cut when read, so a run of any length costs at most some 50 MB.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from ibench.trajectories.events import Event, Measured, Run
 from ibench.trajectories.launches import Config, config_of, launches_in
@@ -35,6 +35,14 @@ from ibench.trajectories.tools import ToolGroup, tool_group
 __all__ = ["Launch", "Step", "Walk"]
 
 _HASH = "start_server.sh sha256:"
+_FLAGS: Mapping[str, Callable[[Event], bool]] = {
+    "install": is_install,
+    "benchmark": is_benchmark,
+    "monitor": is_monitor,
+    "stop": is_stop,
+    "read": is_pure_read,
+    "evaluator_edited": writes_evaluator,
+}
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,7 @@ class Launch:
     by_script: bool  # the launcher, not a server's own command
 
 
-@dataclass
+@dataclass(slots=True)
 class Step:
     """What one event did."""
 
@@ -60,11 +68,11 @@ class Step:
     engine_changed: bool = False
     is_first: bool = False
     evaluation: str | None = None  # "full" or "quick"
-    measured: list[Measured] = field(default_factory=list)
+    measured: Sequence[Measured] = ()
     objective: float | None = None
     error: str | None = None
-    techniques: list[tuple[str, str]] = field(default_factory=list)
-    flags: dict[str, bool] = field(default_factory=dict)
+    techniques: Sequence[tuple[str, str]] = ()
+    flags: frozenset[str] = frozenset()
 
 
 class Walk:
@@ -107,14 +115,7 @@ class Walk:
 
     def _call(self, step: Step) -> None:
         event = step.event
-        step.flags = {
-            "install": is_install(event),
-            "benchmark": is_benchmark(event),
-            "monitor": is_monitor(event),
-            "stop": is_stop(event),
-            "read": is_pure_read(event),
-            "evaluator_edited": writes_evaluator(event),
-        }
+        step.flags = frozenset([name for name, is_so in _FLAGS.items() if is_so(event)])
         step.is_first = self._last is None
         body = launcher_written(event)
         if body is not None:
@@ -169,7 +170,7 @@ class Walk:
         event = step.event
         call = self._calls.get(-1 if event.call is None else event.call)
         step.error = error_in(event)
-        step.flags = {"blocked": is_blocked(event)}
+        step.flags = frozenset({"blocked"}) if is_blocked(event) else frozenset()
         numbers = measurements_of(event, call.event if call else None)
         evaluation = call.evaluation if call else None
         if evaluation is not None:
@@ -182,8 +183,8 @@ class Walk:
             found.append(("objective", step.objective))
         elif evaluation is None:
             found = numbers
-        for name, value in found:
-            row = Measured(
+        step.measured = [
+            Measured(
                 event=event.index,
                 t_s=event.t_s,
                 metric=name,
@@ -193,9 +194,10 @@ class Walk:
                 accuracy=accuracy if name == "objective" else None,
                 config=config,
             )
-            step.measured.append(row)
-            if config is not None:
-                self.evaluated_keys.setdefault(config, []).append(row)
+            for name, value in found
+        ]
+        if config is not None and step.measured:
+            self.evaluated_keys.setdefault(config, []).extend(step.measured)
 
 
 def _overlay(script: Config, part: str) -> Config:

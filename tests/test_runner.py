@@ -186,6 +186,41 @@ def test_a_killed_runner_leaves_no_grandchild(tmp_path: Path) -> None:
     assert gone(marker)
 
 
+def test_a_signal_to_every_process_at_once_is_no_failure_of_the_stage(
+    tmp_path: Path,
+) -> None:
+    """What a scheduler does: the notebook may be gone before the runner's turn."""
+    cell = "import os\nos._exit(1)"
+    text = textwrap.dedent(
+        f"""
+        import os
+        import signal
+        from pathlib import Path
+        from ibench.errors import StageStoppedError
+        from tests.test_runner import Bench
+        bench = Bench(Path({str(tmp_path)!r}), {cell!r})
+
+        def late(job, child, started):
+            child.wait()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        bench.runner._watch = late
+        try:
+            bench.run()
+        except StageStoppedError as error:
+            print(error)
+        """
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", text],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "stopped by SIGTERM" in done.stdout, done.stderr
+
+
 def test_sigterm_ends_a_stage_in_one_line_and_it_can_continue(tmp_path: Path) -> None:
     text = textwrap.dedent(
         f"""

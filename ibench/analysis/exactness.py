@@ -78,6 +78,8 @@ def exactness_paragraph(timing: pd.DataFrame) -> str:
 
 def exactness_table(timing: pd.DataFrame) -> pd.DataFrame:
     """The error bars per phase in milliseconds, invalid points first."""
+    if timing.empty:
+        return timing
     ordered = timing.sort_values("invalid", ascending=False, kind="stable")
     return pd.DataFrame(
         {

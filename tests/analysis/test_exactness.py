@@ -70,3 +70,4 @@ def test_invalid_points_stand_first_and_say_why() -> None:
 
 def test_nothing_measured_is_said() -> None:
     assert exactness_paragraph(pd.DataFrame()) == "No phase was measured."
+    assert exactness_table(pd.DataFrame()).empty

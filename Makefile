@@ -95,6 +95,7 @@ crate: $(READY) ## export PROFILE's records and figures as an RO-Crate
 test: $(READY) ## run all tests, real agents and the smoke profile among them
 	@$(IBENCH) agents --install $(TESTED:%=--agent %) || \
 	  echo "test: without them the tests of real agents skip themselves"
+	@$(IBENCH) prepare --profile smoke
 	@$(PY) -m pytest
 
 test-engines: $(READY) ## build vLLM for CPUs and take it through every stage (15 minutes)

@@ -96,6 +96,7 @@ def test_a_broken_state_begins_the_session_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("model_dir")  # trained before the wait for the session begins
 def test_a_stage_ends_with_85_on_term_and_goes_on_when_it_is_run_again(
     tmp_path: Path,
 ) -> None:

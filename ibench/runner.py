@@ -191,10 +191,12 @@ class StageRunner:
                 _end(child)
         _rename(job.folder / "running.ipynb", job.folder / "executed.ipynb")
         if run_id_on_disk(job.folder) != job.run_id:
-            # A scheduler signals every process: the child may have been first.
-            time.sleep(POLL_S)
-            self._raise_if_stopped(job)
-            raise _failure(job)
+            failure = _failure(job)
+            if not isinstance(failure, PreemptedError):
+                # A scheduler signals every process: the child may have been first.
+                time.sleep(POLL_S)
+                self._raise_if_stopped(job)
+            raise failure
 
     def _watch(self, job: Job, child: subprocess.Popen[bytes], started: float) -> None:
         while child.poll() is None:

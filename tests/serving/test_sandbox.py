@@ -73,8 +73,10 @@ def test_inside_only_what_was_named(
         if p.is_relative_to(REPOSITORY) and not p.is_relative_to(environment_folder)
     ]
     assert leaked == []
+    # The package has modules of these names; the checkout's folders must not be there.
+    others = [p for p in seen if not p.is_relative_to("/opt/ibench/ibench")]
     for name in ("params", "results", ".git", "pyproject.toml", "tests"):
-        assert not any(p.name == name or name in p.parts for p in seen)
+        assert not any(p.name == name or name in p.parts for p in others)
 
 
 @needs_bwrap

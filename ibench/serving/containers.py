@@ -83,16 +83,7 @@ def apptainer_argv(box: Box, argv: Sequence[str]) -> list[str]:
         command += ["--net", "--network", "none"]
     if box.memory_mib is not None:
         command += ["--memory", f"{box.memory_mib}M"]
-    for path in box.read_only:
-        command += ["--bind", f"{path}:{path}:ro"]
-    for place, path in box.package.items():
-        command += ["--bind", f"{path}:{place}:ro"]
-    for place, path in box.mounts.items():
-        command += ["--bind", f"{path}:{place}"]
-    command += ["--bind", f"{box.workdir}:{box.workdir}"]
-    for name, value in _visible(box).items():
-        command += ["--env", f"{name}={value}"]
-    return [*command, box.image, "/bin/sh", "-c", _MAKE_HOME, "sh", *argv]
+    return [*command, *_inside(box, "--bind"), *argv]
 
 
 def podman_argv(box: Box, argv: Sequence[str]) -> list[str]:
@@ -106,21 +97,26 @@ def podman_argv(box: Box, argv: Sequence[str]) -> list[str]:
         command += ["--memory", f"{box.memory_mib}m"]
     for number in ("all",) if box.gpus is None else box.gpus:
         command += ["--device", f"nvidia.com/gpu={number}"]
-    for path in box.read_only:
-        command += ["--volume", f"{path}:{path}:ro"]
-    for place, path in box.package.items():
-        command += ["--volume", f"{path}:{place}:ro"]
-    for place, path in box.mounts.items():
-        command += ["--volume", f"{path}:{place}"]
-    command += ["--volume", f"{box.workdir}:{box.workdir}"]
-    for name, value in _visible(box).items():
-        command += ["--env", f"{name}={value}"]
-    return [*command, box.image, "/bin/sh", "-c", _MAKE_HOME, "sh", *argv]
+    return [*command, *_inside(box, "--volume"), *argv]
 
 
 def podman_stop(name: str) -> list[str]:
     """End a container whose client is gone: its monitor is no child of ours."""
     return ["podman", "rm", "--force", "--ignore", "--time", "0", name]
+
+
+def _inside(box: Box, flag: str) -> list[str]:
+    """Folders, variables, image and the first command: the same for both runtimes."""
+    read_only = {str(path): path for path in box.read_only} | dict(box.package)
+    writable = {**box.mounts, str(box.workdir): box.workdir}
+    command: list[str] = []
+    for place, path in read_only.items():
+        command += [flag, f"{path}:{place}:ro"]
+    for place, path in writable.items():
+        command += [flag, f"{path}:{place}"]
+    for name, value in _visible(box).items():
+        command += ["--env", f"{name}={value}"]
+    return [*command, box.image, "/bin/sh", "-c", _MAKE_HOME, "sh"]
 
 
 def _visible(box: Box) -> dict[str, str]:

@@ -41,6 +41,7 @@ _PROC = Path("/proc")
 _LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
 _POLL_S = 0.02
 _KILL_WAIT_S = 5.0
+_THREADS = 17  # place of num_threads among the fields after the command name
 # SGLang opens a second port this far above its own, and fails when it is taken.
 COMPANION_OFFSET = 10_000
 
@@ -86,9 +87,18 @@ def _pids() -> list[int]:
 
 
 def _stat(pid: int) -> tuple[str, int] | None:
-    """State letter and parent; the command name before them may hold anything."""
+    """State letter and parent; the command name before them may hold anything.
+
+    A first thread that ended before the others is a zombie by its letter, but its
+    process still holds its sockets: it counts as running.
+    """
     fields = _read(_PROC / str(pid) / "stat").rpartition(b")")[2].split()
-    return (fields[0].decode(), int(fields[1])) if len(fields) > 1 else None
+    if len(fields) <= _THREADS:
+        return None
+    state = fields[0].decode()
+    if state == "Z" and int(fields[_THREADS]) > 1:
+        state = "R"
+    return state, int(fields[1])
 
 
 def _alive(pid: int) -> bool:

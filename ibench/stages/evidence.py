@@ -156,10 +156,9 @@ class Workload:
 class _Seen:
     """What a launch allowed to be measured."""
 
+    measurement: Measurement | None = None
     processes: tuple[str, ...] = ()
     engines: tuple[str, ...] = ()
-
-    measurement: Measurement | None = None
     answers: tuple[RequestResult, ...] = ()
     dialect: str | None = None
     gpu: GpuUse | None = None

@@ -65,15 +65,21 @@ def _serve(tmp_path: Path, kind: SandboxKind, on_post: str) -> RunningServer:
     model.mkdir()
     write_launcher(folder, f'#!/bin/sh\nexec python server.py "$PORT" "{on_post}"\n')
     (folder / "server.py").write_text(SERVER)
+    return _launch(folder, model, kind, House(memory_mib=200, disk_mib=20))
+
+
+def _launch(
+    folder: Path, model: Path, kind: SandboxKind, house: House
+) -> RunningServer:
     return launch(
         folder,
         port=free_port(),
         model_dir=model,
         model_id="m",
-        log_path=tmp_path / "server.log",
+        log_path=folder.parent / "server.log",
         ready_timeout_s=20,
         sandbox_kind=kind,
-        house=House(memory_mib=200, disk_mib=20),
+        house=house,
     )
 
 
@@ -106,16 +112,7 @@ def test_a_launch_past_its_limit_never_becomes_ready(
     folder, model = tmp_path / "submission", tmp_path / "model"
     model.mkdir()
     write_launcher(folder, f'#!/bin/sh\nexec python -c "{EATS_MEMORY}"\n')
-    with launch(
-        folder,
-        port=free_port(),
-        model_dir=model,
-        model_id="m",
-        log_path=tmp_path / "server.log",
-        ready_timeout_s=20,
-        sandbox_kind=kind,
-        house=House(memory_mib=100),
-    ) as server:
+    with _launch(folder, model, kind, House(memory_mib=100)) as server:
         assert server.launch.outcome is LaunchOutcome.OVER_LIMIT
         assert "the limit is 100" in server.launch.detail
 

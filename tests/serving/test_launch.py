@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -232,3 +234,25 @@ def test_descendants_and_ports_of_this_process() -> None:
         sock.listen()
         assert port in listening_ports([os.getpid()])
     assert port not in listening_ports([os.getpid()])
+
+
+# The first thread ends alone (exit, not exit_group); another holds the port.
+HEADLESS = """
+import ctypes, platform, socket, threading, time
+sock = socket.create_server(("127.0.0.1", 0))
+threading.Thread(target=time.sleep, args=(30,)).start()
+print(sock.getsockname()[1], flush=True)
+ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[platform.machine()], 0)
+"""
+
+
+def test_a_process_whose_first_thread_has_ended_is_still_there() -> None:
+    argv = [sys.executable, "-c", HEADLESS]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        port = int(child.stdout.readline())
+        time.sleep(0.2)
+        assert child.pid in descendants(os.getpid())
+        with socket.create_connection(("127.0.0.1", port), timeout=2):
+            child.kill()
+    assert child.pid not in descendants(os.getpid())

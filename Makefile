@@ -29,7 +29,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export HF_HUB_OFFLINE := 1
 data: export HF_HUB_OFFLINE := 0
 
-.PHONY: help sessions setup engine test-engines data doctor plan reproduce figures claims compare site search crate test check status verify lab bench bench-client bench-search peers agents clean submit cancel finish bench-cluster
+.PHONY: help sessions setup engine test-engines data doctor gpu-check plan reproduce figures claims compare site search crate test check status verify lab bench bench-client bench-search peers agents clean submit cancel finish bench-cluster
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -55,6 +55,10 @@ data: $(READY) ## fetch and verify PROFILE's model and data, make its request se
 
 doctor: $(READY) ## check this machine before hours are spent on PROFILE
 	@$(IBENCH) doctor $(STUDY)
+
+gpu-check: $(READY) ## a random 7B model, scenarios A to D, one CUDA GPU [SHAPE=tiny DEVICE=cpu]
+	@$(IBENCH) gpu-check --results $(RESULTS_ROOT) $(if $(SHAPE),--shape $(SHAPE)) $(if $(DEVICE),--device $(DEVICE)) \
+	  $(if $(ENGINES),--engines $(ENGINES)) $(if $(SCENARIOS),--scenarios $(SCENARIOS))
 
 engine: $(READY) ## build the environment or image of ENGINE (params/engines)
 	@$(IBENCH) engine $(ENGINE)

@@ -15,6 +15,7 @@ from ibench.agents.cli import add_agents
 from ibench.cli import add_load, add_score
 from ibench.cluster.cli import COMMANDS as CLUSTER
 from ibench.errors import IbenchError, StageError
+from ibench.gpu_check.cli import add_gpu_check
 from ibench.search_cli import add_search
 from ibench.study import Study
 
@@ -97,12 +98,15 @@ def _stage(args: argparse.Namespace) -> int:
 
 def _status(args: argparse.Namespace) -> int:
     from ibench.cluster.commands import cluster_status  # noqa: PLC0415
-    from ibench.grid import job_states, status_table  # noqa: PLC0415
+    from ibench.grid import MANY, job_states, status_table  # noqa: PLC0415
+    from ibench.watch import sessions, status_lines  # noqa: PLC0415
 
     study = _study(args)
     states = job_states(study)
     print("\n".join(status_table(study, states)))
     for line in cluster_status(study, states):
+        print(line)
+    for line in status_lines(sessions(study, over=len(states) < MANY)):
         print(line)
     done = sum(state == "done" for state in states.values())
     print(f"{done} of {len(states)} stages done")
@@ -219,6 +223,7 @@ EXTRA = {
 }
 MEASURING = {
     "agents": (add_agents, "list, install or rehearse the agents of params/agents"),
+    "gpu-check": (add_gpu_check, "one GPU against the paper and its own roofline"),
     "load": (add_load, "drive any OpenAI-compatible address and write what came"),
     "score": (add_score, "score a launcher folder or a running server"),
     "search": (add_search, "search an engine's flags, or several engines at once"),

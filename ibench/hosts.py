@@ -21,6 +21,12 @@ class Host(Closed):
     gpu: str | None = Field(description="pattern of the name as NVML gives it")
     gpu_memory_gib: float = Field(ge=0, description="at least, as NVML gives it")
     gpu_power_limit_w: float = Field(ge=0, description="at least")
+    gpu_bandwidth_gb_per_s: float | None = Field(
+        default=None, gt=0, description="memory, 10^9 bytes; datasheet, for rooflines"
+    )
+    gpu_bf16_tflops: float | None = Field(
+        default=None, gt=0, description="dense matrix peak; datasheet, for rooflines"
+    )
     min_driver: str | None = Field(pattern=r"^\d+(\.\d+)*$")
     cpus: int = Field(ge=1)
     memory_gib: float = Field(gt=0)
@@ -31,4 +37,6 @@ class Host(Closed):
     def _driver_goes_with_gpu(self) -> Host:
         if (self.gpu is None) != (self.min_driver is None):
             raise ValueError("min_driver goes with gpu")
+        if (self.gpu_bandwidth_gb_per_s is None) != (self.gpu_bf16_tflops is None):
+            raise ValueError("gpu_bandwidth_gb_per_s goes with gpu_bf16_tflops")
         return self

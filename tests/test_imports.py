@@ -55,7 +55,8 @@ ALLOWED: dict[str, str] = {
     "engines": "errors records paramfile serving study",
     "stages": (
         "errors records params metrics store study workbench workloads measure "
-        "serving status search agents gates analysis gpu intervals prices runs"
+        "serving status search agents gates analysis gpu intervals prices runs "
+        "data"
     ),
     "grid": "errors store study",
     "cluster": (
@@ -66,14 +67,18 @@ ALLOWED: dict[str, str] = {
     "paper": "runs errors records params paramfile analysis store study notebook",
     "explore": (
         "runs errors records params metrics store study workloads gates analysis "
-        "stages "
+        "stages watch "
         "paper"
     ),
     "show": "records",
     "crate": "errors records store study",
     "runs": "errors records analysis store study",
-    "plan": "paramfile params records store study",
+    "plan": "grid paramfile params records store study",
     "doctor": "errors hosts params data study serving",
+    "gpu_check": (
+        "errors records hosts params paramfile metrics store study workloads measure "
+        "serving gpu doctor stages.folder workbench"
+    ),
     "trajectories": "errors records",
     "site": "runs errors records params analysis paper.data store study",
     "loadtest": (
@@ -83,7 +88,8 @@ ALLOWED: dict[str, str] = {
     "search_cli": "errors params search stages study",
     "__init__": "",
     "__main__": (
-        "agents.cli cli search_cli cluster crate engines plan doctor materialise "
+        "agents.cli cli search_cli gpu_check.cli cluster crate engines plan doctor "
+        "materialise "
         "errors study watch "
         "status assets workbench grid runner report paper"
     ),

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ibench.records import sha256_of
 from ibench.workloads.documents import Document, corpus_hash, stdlib_documents
@@ -20,7 +21,10 @@ from ibench.workloads.questions import embedded_questions
 from ibench.workloads.sets import set_hash
 from ibench.workloads.training import TrainingSpec, train_model, train_tokenizer
 
-__all__ = ["ensure_model", "model_hash", "model_key"]
+if TYPE_CHECKING:
+    from transformers import MistralForCausalLM, PreTrainedTokenizerFast
+
+__all__ = ["ensure_model", "locked", "model_hash", "model_key", "publish_model"]
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +46,7 @@ def ensure_model(cache_root: Path, spec: TrainingSpec | None = None) -> Path:
     if folder.is_dir():
         return folder
     cache_root.mkdir(parents=True, exist_ok=True)
-    with _locked(cache_root / f".{folder.name}.lock"):
+    with locked(cache_root / f".{folder.name}.lock"):
         if not folder.is_dir():
             _train_into(folder, spec, documents)
     return folder
@@ -77,14 +81,21 @@ def _train_into(
     folder: Path, spec: TrainingSpec, documents: Sequence[Document]
 ) -> None:
     _log.info("training the embedded model into %s (one to two minutes)", folder)
+    tokenizer = train_tokenizer(spec, documents)
+    publish_model(folder, train_model(spec, tokenizer, documents), tokenizer)
+
+
+def publish_model(
+    folder: Path, model: MistralForCausalLM, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    """Save weights, configurations and tokenizer; the folder appears by rename."""
     side = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        tokenizer = train_tokenizer(spec, documents)
-        model = train_model(spec, tokenizer, documents)
         model.generation_config.eos_token_id = model.config.eos_token_id
         model.generation_config.pad_token_id = model.config.pad_token_id
         _without_bars()
-        model.save_pretrained(side)
+        # A large one in parts: each passes through the memory of the host.
+        model.save_pretrained(side, max_shard_size="4GB")
         tokenizer.save_pretrained(side)
         _portable(side)
         side.rename(folder)
@@ -111,7 +122,8 @@ def _portable(folder: Path) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock file; others who ask for it wait."""
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -15,7 +15,7 @@ from ibench.workloads.questions import WORDS, embedded_questions
 if TYPE_CHECKING:
     from transformers import MistralForCausalLM, PreTrainedTokenizerFast
 
-__all__ = ["TrainingSpec", "train_model", "train_tokenizer"]
+__all__ = ["END", "PAD", "TrainingSpec", "train_model", "train_tokenizer"]
 
 Tokens: TypeAlias = list[int]
 END, PAD, SYSTEM, USER, ASSISTANT = range(5)

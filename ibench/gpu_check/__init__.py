@@ -1,0 +1,1 @@
+"""``make gpu-check``: one GPU against the paper's baseline and its own roofline."""

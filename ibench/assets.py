@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from ibench.data.lock import locked_place
+from ibench.data.lock import locked_place, read_lock
+from ibench.data.snapshot import Snapshot, check_snapshot
 from ibench.data.sources import (
     Source,
     document_source,
@@ -62,6 +63,19 @@ class Assets:
         return (
             ensure_model(self.cache / "models") if source is None else self._at(source)
         )
+
+    def checked_model(self) -> Snapshot:
+        """Every file of the base model, after a look whether it is what it was.
+
+        Raises:
+            DataError: a file was changed since it was fetched, or made here.
+        """
+        source = model_source(self.study.model, self.study.profile.model)
+        locked = None
+        if source is not None:
+            files = read_lock(self.study.params).sources[source.key]
+            locked = {name: entry.sha256 for name, entry in files.items()}
+        return check_snapshot(self.model_dir, locked)
 
     def _at(self, source: Source) -> Path:
         name = self.study.profile.name

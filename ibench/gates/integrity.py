@@ -195,7 +195,7 @@ def detached_server(evidence: Evidence) -> Finding:
 
 
 def evaluator_changed(evidence: Evidence) -> Finding:
-    """Evaluator files whose hash after the session is not the one delivered."""
+    """Files of evaluator or base model whose hash is not the one delivered."""
     changed = sorted(evidence.evaluator_changed)
     text = f"changed: {changed}" if changed else "no file changed"
     return _finding("evaluator_changed", not changed, text)

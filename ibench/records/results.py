@@ -95,7 +95,8 @@ class Evidence(Closed):
     requests_sha256: Sha256
     questions_sha256: Sha256
     evaluator_changed: dict[str, str] = Field(
-        description="evaluator files the agent changed, with their new hash"
+        description="files of the evaluator, and of the base model as "
+        "$MODEL_PATH/..., that changed during the session, with their new hash"
     )
     left_behind: tuple[str, ...] = Field(description="processes or ports after stop")
     timings_s: dict[str, float]

@@ -43,7 +43,13 @@ def relaunch(job: OpenJob) -> Evidence:
     if not isinstance(submission, Submission):
         raise TypeError("stage 'submission' published another kind of result")
     folder = job.upstream_folder("submission") / submission.path
-    return collect(job, folder, submission.evaluator_changed, submission.image)
+    return collect(
+        job,
+        folder,
+        submission.evaluator_changed,
+        submission.image,
+        made_by=job.upstream["submission"].run_id,
+    )
 
 
 def collect(
@@ -51,10 +57,23 @@ def collect(
     source: Path,
     evaluator: dict[str, str],
     image: str = WORKBENCH_IMAGE,
+    made_by: str | None = None,
 ) -> Evidence:
-    """Copy a submission, hash, launch, measure and stop it."""
+    """Copy a submission, hash, launch, measure and stop it.
+
+    Args:
+        job: the stage.
+        source: the submission.
+        evaluator: files that its session changed.
+        image: of a container runtime.
+        made_by: run id of its session, if it had one.
+
+    Raises:
+        DataError: the base model is not what it was.
+    """
     started = time.monotonic()
-    copy = neutral_copy(job, source)
+    job.assets.checked_model()
+    copy = neutral_copy(job, source, made_by)
     sha256 = tree_sha256(copy)
     launcher = copy / LAUNCHER
     text = launcher.read_text(errors="replace") if launcher.is_file() else ""
@@ -280,10 +299,14 @@ def _save(job: OpenJob, seen: _Seen) -> None:
         job.keep(path.name)
 
 
-def neutral_copy(job: OpenJob, source: Path) -> Path:
-    """Copy a submission to a neutral place: its path must not tell the seeds."""
-    work = job.study.root / ".work" / job.job.run_id[:12]
+def neutral_copy(job: OpenJob, source: Path, made_by: str | None = None) -> Path:
+    """Copy a submission to a neutral place: its path must not tell the seeds.
+
+    What a session made lies where it was made: a launcher may name a model that the
+    agent wrote beside it by its whole path.
+    """
+    work = job.study.root / ".work" / (made_by or job.job.run_id)[:12]
     shutil.rmtree(work, ignore_errors=True)
-    copy = work / "server"
+    copy = work / "workspace"
     shutil.copytree(source, copy, symlinks=True)
     return copy

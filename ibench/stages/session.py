@@ -24,6 +24,7 @@ from ibench.agents.workspace import (
     evaluator_hashes,
     take_submission,
 )
+from ibench.data.snapshot import Snapshot, changed_files, hashes, take_snapshot
 from ibench.errors import AccessError, InfrastructureError, PreemptedError
 from ibench.params import Agent, AgentMethod
 from ibench.records import Evaluation, Submission
@@ -39,7 +40,7 @@ from ibench.workbench import OpenJob
 
 __all__ = ["session_submission"]
 
-STATE, BEFORE = "session.json", "before.json"
+STATE, BEFORE, MODEL = "session.json", "before.json", "$MODEL_PATH"
 
 
 def session_submission(job: OpenJob, method: AgentMethod, target: Path) -> Submission:
@@ -64,7 +65,7 @@ def session_submission(job: OpenJob, method: AgentMethod, target: Path) -> Submi
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir(mode=0o700, parents=True)  # until the end it may hold a login
         _lay_out(job, method, root)
-    places = Places.below(root)
+    places, base = Places.below(root), job.assets.checked_model()
     kind, driver = _driver(job, agent, access, places, source)
     left_s = budget.agent_s - (saved.used_s if saved else 0.0)
     job.status.phase("agent session", left_s)
@@ -89,6 +90,7 @@ def session_submission(job: OpenJob, method: AgentMethod, target: Path) -> Submi
         "budget_s": budget.agent_s,
         "used_s": session.used_s,
     }
+    changed = _changed_base(job.assets.model_dir, base)
     redacted = save_session(
         root,
         job.folder,
@@ -100,7 +102,7 @@ def session_submission(job: OpenJob, method: AgentMethod, target: Path) -> Submi
     if not session.is_over:
         session.state.write(root / STATE)
         raise _unfinished(job, session)
-    return _take(job, session, root, target, (kind, redacted))
+    return _take(job, session, root, target, (kind, redacted), changed)
 
 
 def _earlier_life(root: Path) -> Saved | None:
@@ -180,6 +182,7 @@ def _take(
     root: Path,
     target: Path,
     found: tuple[SandboxKind, list[str]],
+    changed_base: dict[str, str],
 ) -> Submission:
     """Save workspace and submission; read the evaluations the agent ran."""
     kind, warnings = found[0], [*session.warnings, *found[1]]
@@ -213,7 +216,7 @@ def _take(
         sandbox=kind,
         warnings=tuple(warnings),
         evaluations=evaluations,
-        evaluator_changed={k: v for k, v in after.items() if before[k] != v},
+        evaluator_changed=changed_files(before, after) | changed_base,
         best_seen=max((e.objective or 0.0 for e in full), default=None),
         shipped=of_shipped[-1].objective if of_shipped else None,
         exit_code=session.exit_code,
@@ -226,6 +229,13 @@ def _take(
         output_tokens=usage.output_tokens,
         cost_usd=usage.cost_usd,
     )
+
+
+def _changed_base(model_dir: Path, before: Snapshot) -> dict[str, str]:
+    """Files of the base model that changed while the session ran."""
+    after = take_snapshot(model_dir, before)
+    changed = changed_files(hashes(before), hashes(after))
+    return {f"{MODEL}/{name}": sha256 for name, sha256 in changed.items()}
 
 
 def _evaluations(path: Path) -> tuple[tuple[Evaluation, ...], list[str]]:

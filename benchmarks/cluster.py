@@ -40,7 +40,8 @@ LIMIT_S, LIMIT_MIB = 60.0, 2048.0
 NOTES = (
     f"The aims: each below {LIMIT_S:g} s and {LIMIT_MIB:,.0f} MiB. `at work` is the",
     "processor time of the command and its workers; a worker that was forked counts",
-    "what it shares with the command. A plan is made of an empty results folder.",
+    "what it shares with the command. A plan is made of an empty results folder, and",
+    "again once everything has finished.",
 )
 
 
@@ -62,6 +63,7 @@ def _aggregation(study: Study) -> str:
 
 PARTS: dict[str, Callable[[Study], str]] = {
     "planning": _plan,
+    "planning again": _plan,
     "status": _status,
     "aggregation": _aggregation,
 }

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 from ibench.errors import CorruptResultError
 from ibench.store import (
@@ -20,15 +20,18 @@ from ibench.store import (
 from ibench.study import Job, Study
 
 __all__ = [
+    "MANY",
     "JobState",
     "job_states",
     "make_rules",
+    "map_jobs",
     "retire_outdated",
     "status_table",
     "verify_all",
 ]
 
 JobState: TypeAlias = Literal["done", "missing", "outdated", "broken"]
+SeenT = TypeVar("SeenT")
 # Below this, starting processes takes longer than reading the records.
 MANY = 5000
 
@@ -89,12 +92,18 @@ def status_table(study: Study, states: Mapping[str, JobState]) -> list[str]:
 
 def job_states(study: Study) -> dict[str, JobState]:
     """State of every job by the record on disk, each one read and checked once."""
+    return map_jobs(study, _state)
+
+
+def map_jobs(
+    study: Study, look: Callable[[tuple[str, str]], SeenT]
+) -> dict[str, SeenT]:
+    """Look at every job's folder, with its run id, on all cores if there are many."""
     jobs = [(str(job.folder), job.run_id) for job in study.jobs.values()]
     if len(jobs) < MANY:
-        found: Iterable[JobState] = map(_state, jobs)
-        return dict(zip(study.jobs, found, strict=True))
+        return dict(zip(study.jobs, map(look, jobs), strict=True))
     with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        found = pool.map(_state, jobs, chunksize=1000)
+        found = pool.map(look, jobs, chunksize=1000)
         return dict(zip(study.jobs, found, strict=True))
 
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter, defaultdict
+from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple, TypeAlias
 
 from pydantic import Field
 
+from ibench.grid import map_jobs
 from ibench.paramfile import load_yaml, named
 from ibench.params import Scenario
 from ibench.records import Closed
-from ibench.store import load_record, run_id_on_disk
+from ibench.store import finished
 from ibench.study import Job, Study
 
 __all__ = ["Costs", "Plan", "make_plan", "plan_lines", "stage_s"]
@@ -79,12 +81,13 @@ def make_plan(study: Study, costs: str | None = None) -> Plan:
     scenario_s: Hours = defaultdict(float)
     took_s: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     left: list[Job] = []
+    seen = map_jobs(study, _took_s)
     for job in study.jobs.values():
         jobs[job.stage] += 1
-        if run_id_on_disk(job.folder) != job.run_id:
+        wall_s = seen[job.name]
+        if wall_s is None:
             left.append(job)
             continue
-        wall_s = load_record(job.folder).provenance.wall_s
         took_s[_kind(job)].append(wall_s)
         done[job.stage] += 1
         spent_s[job.stage] += wall_s
@@ -97,6 +100,13 @@ def make_plan(study: Study, costs: str | None = None) -> Plan:
     return Plan(
         name, prices, jobs, done, spent_s, left_s, scenario_s, by_measured=by_measured
     )
+
+
+def _took_s(job: tuple[str, str]) -> float | None:
+    """Wall time of a finished job by its folder and run id; None of another one."""
+    folder, run_id = job
+    found = finished(Path(folder))
+    return found.wall_s if found and found.run_id == run_id else None
 
 
 def _kind(job: Job) -> tuple[str, str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
 from multiprocessing import get_context
@@ -16,10 +16,10 @@ from ibench.records import Evidence, Submission, Verdict
 from ibench.store import RECORD, load_record
 from ibench.study import Cell, Study
 
-__all__ = ["STAGES", "is_finished", "map_runs", "read_run"]
+__all__ = ["STAGES", "is_finished", "map_parts", "read_run"]
 
 STAGES = ("submission", "relaunch", "gating")
-RowsT = TypeVar("RowsT")
+PartT = TypeVar("PartT")
 # Below this, starting processes takes longer than reading the records.
 MANY, PART = 2000, 250
 
@@ -55,22 +55,23 @@ def read_run(study: Study, cell: Cell) -> Run:
     )
 
 
-def map_runs(study: Study, make: Callable[[Run], RowsT]) -> Iterator[RowsT]:
-    """Read the grid's runs in order and make something smaller of each.
+def map_parts(study: Study, make: Callable[[Iterable[Run]], PartT]) -> Iterator[PartT]:
+    """Read the grid's runs in order, and make something smaller of each part of them.
 
     Many are read on every core, a part at a time: what a run is made of is checked by
     hash and type, and that takes longer than everything done with it afterwards.
 
     Args:
         study: the profile.
-        make: a function of a module; its result is what travels between processes.
+        make: a function of a module, given the runs one by one; its result is what
+            travels between processes.
 
     Raises:
         CorruptResultError: a record is missing or was edited.
     """
     cells = [cell for cell in study.cells() if cell.method != "baseline"]
     if len(cells) < MANY:
-        yield from _made(study, make, cells)
+        yield make(_read(study, cells))
         return
     parts = [cells[i : i + PART] for i in range(0, len(cells), PART)]
     cores = len(os.sched_getaffinity(0))
@@ -78,15 +79,11 @@ def map_runs(study: Study, make: Callable[[Run], RowsT]) -> Iterator[RowsT]:
     with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
         profile, params, results = study.profile.name, study.params, study.results
         reopened = partial(_part, profile, params, results, make)
-        for found in pool.map(reopened, parts):
-            yield from found
+        yield from pool.map(reopened, parts)
 
 
-def _made(
-    study: Study, make: Callable[[Run], RowsT], cells: list[Cell]
-) -> Iterator[RowsT]:
-    for cell in cells:
-        yield make(read_run(study, cell))
+def _read(study: Study, cells: list[Cell]) -> Iterator[Run]:
+    return (read_run(study, cell) for cell in cells)
 
 
 @cache
@@ -98,7 +95,7 @@ def _part(
     profile: str,
     params: Path,
     results: Path,
-    make: Callable[[Run], RowsT],
+    make: Callable[[Iterable[Run]], PartT],
     cells: list[Cell],
-) -> list[RowsT]:
-    return list(_made(_opened(profile, params, results), make, cells))
+) -> PartT:
+    return make(_read(_opened(profile, params, results), cells))

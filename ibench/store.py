@@ -15,7 +15,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,11 +26,13 @@ from ibench.records import Closed, Record, TableRef, canonical_json, sha256_of
 
 __all__ = [
     "RECORD",
+    "Finished",
     "attempt_count",
     "disk_errors",
     "dump",
     "file_ref",
     "file_sha256",
+    "finished",
     "load_record",
     "publish",
     "read_rows",
@@ -193,8 +195,15 @@ def _broken(path: Path, why: str) -> str:
     )
 
 
-def run_id_on_disk(folder: Path) -> str | None:
-    """Run id of the finished stage in a folder, or None if there is none.
+class Finished(NamedTuple):
+    """What there is to know of a finished stage without its result."""
+
+    run_id: str
+    wall_s: float
+
+
+def finished(folder: Path) -> Finished | None:
+    """Look at the finished stage in a folder; None if there is none.
 
     An intact record of an earlier schema has an id that no job has: it is outdated,
     like one whose parameters changed, and no cause for alarm.
@@ -207,9 +216,19 @@ def run_id_on_disk(folder: Path) -> str | None:
     current = Record.model_fields["schema_version"].default
     written = body.get("schema_version")
     if isinstance(written, int) and written < current:
-        return f"schema {written}"
-    # Valid because it is what was published; who builds on it checks all of it.
-    return str(body["run_id"]) if "run_id" in body else _validated(path, text).run_id
+        return Finished(f"schema {written}", 0.0)
+    try:
+        # Valid because it is what was published; who builds on it checks all of it.
+        return Finished(str(body["run_id"]), float(body["provenance"]["wall_s"]))
+    except (KeyError, TypeError, ValueError):
+        record = _validated(path, text)
+        return Finished(record.run_id, record.provenance.wall_s)
+
+
+def run_id_on_disk(folder: Path) -> str | None:
+    """Run id of the finished stage in a folder, or None; see ``finished``."""
+    found = finished(folder)
+    return found.run_id if found else None
 
 
 def attempt_count(folder: Path) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,7 +29,7 @@ from ibench.params import (
     SearchSpace,
     SeedPair,
 )
-from ibench.records import Closed, sha256_of
+from ibench.records import Closed, Rendered
 from ibench.serving.engines import Engine, Venv
 
 __all__ = ["NOTEBOOKS", "Cell", "Job", "Study", "load_engine", "lock_path"]
@@ -56,7 +56,7 @@ class Cell:
     @cached_property
     def path(self) -> Path:
         """Folder below the profile's results."""
-        return Path(self.scenario) / self.method / self.seeds.label
+        return Path(self.scenario, self.method, self.seeds.label)
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,12 @@ class Job:
     limit_s: float
     exclusive: bool
     cell: Cell | None
+    rendered: Rendered = field(default_factory=Rendered, repr=False, compare=False)
 
     @cached_property
     def run_id(self) -> str:
         """SHA-256 of the spec; no time, host or path is in it."""
-        return sha256_of(self.spec)
+        return self.rendered.sha256_of(self.spec)
 
     @cached_property
     def name(self) -> str:
@@ -131,6 +132,8 @@ class Study:
             )
         self.root = self.results / profile
         self._specs: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self._rendered = Rendered()
+        self._rendered.keep(NOTEBOOKS)
         self.model = self._load(ModelSpec, "models", self.profile.model)
         self.host = self._load(Host, "hosts", self.profile.host)
         self.gates = self._load(Gates, "gates", self.profile.gates)
@@ -354,13 +357,12 @@ class Study:
         return values
 
     def _job(self, stage: str, cell: Cell, jobs: dict[str, Job]) -> Job:
-        base = Cell(cell.scenario, "baseline", cell.seeds).path
-        needs = {
-            "baseline": [],
-            "submission": [],
-            "relaunch": [f"{cell.path}/submission"],
-            "gating": [f"{cell.path}/relaunch", f"{base}/baseline"],
-        }[stage]
+        needs: tuple[str, ...] = ()
+        if stage == "relaunch":
+            needs = (f"{cell.path}/submission",)
+        elif stage == "gating":
+            base = f"{cell.scenario}/baseline/{cell.seeds.label}"
+            needs = (f"{cell.path}/relaunch", f"{base}/baseline")
         spec = {"stage": stage, **self._stage_spec(stage, cell)}
         if stage != "gating":
             development = stage == "submission"
@@ -369,20 +371,22 @@ class Study:
         spec["inputs"] = {jobs[n].stage: jobs[n].run_id for n in needs}
         return Job(
             stage=stage,
-            folder=self.root / cell.path / stage,
+            folder=Path(self.root, cell.path, stage),
             spec=spec,
             parameters=self._parameters(cell),
             needs=tuple(jobs[n].folder for n in needs),
             limit_s=getattr(self.profile.limits, f"{stage}_s"),
             exclusive=stage in MEASURED,
             cell=cell,
+            rendered=self._rendered,
         )
 
     def _stage_spec(self, stage: str, cell: Cell) -> dict[str, Any]:
         """What all seed pairs share, made once: a big grid is mostly seed pairs."""
         key = stage, cell.scenario, cell.method
         if key not in self._specs:
-            self._specs[key] = self._shared_spec(stage, cell)
+            self._specs[key] = spec = self._shared_spec(stage, cell)
+            self._rendered.keep(spec.values())
         return self._specs[key]
 
     def _shared_spec(self, stage: str, cell: Cell) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import yaml
 from ibench.errors import ParameterError
 from ibench.paramfile import load_yaml, named
 from ibench.params import PaperScenario, Profile
+from ibench.records import sha256_of
 from ibench.study import Study
 
 PARAMS = Path(__file__).parents[1] / "params"
@@ -163,3 +164,12 @@ def test_run_ids_hold_no_path(tmp_path: Path) -> None:
     here = Study("smoke", PARAMS, tmp_path / "one").jobs
     there = Study("smoke", PARAMS, tmp_path / "two").jobs
     assert [j.run_id for j in here.values()] == [j.run_id for j in there.values()]
+
+
+def test_a_run_id_is_the_hash_of_the_spec_as_it_stands(tmp_path: Path) -> None:
+    study = Study("smoke", PARAMS, tmp_path)
+    jobs = list(study.jobs.values())
+    assert [j.run_id for j in jobs] == [sha256_of(j.spec) for j in jobs]
+    kept = jobs[0].spec["model"]
+    other = {**jobs[0].spec, "model": {**kept, "model_id": "another"}}
+    assert jobs[0].rendered.sha256_of(other) == sha256_of(other) != jobs[0].run_id

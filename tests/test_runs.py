@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from benchmarks.synthetic import make_study, publish_records
 from ibench import grid, runs
 from ibench.errors import CorruptResultError
 from ibench.grid import job_states
-from ibench.runs import map_runs
-from ibench.stages.aggregate import run_rows
+from ibench.runs import map_parts
+from ibench.stages.aggregate import columns_of
 from ibench.store import RECORD
 from ibench.study import Study
 
@@ -28,11 +29,17 @@ def study(tmp_path: Path) -> Study:
 def test_workers_read_what_one_process_reads(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alone = list(map_runs(study, run_rows))
+    (alone,) = map_parts(study, columns_of)
     monkeypatch.setattr(runs, "MANY", 0)
     monkeypatch.setattr(runs, "PART", 3)
-    assert list(map_runs(study, run_rows)) == alone
-    assert len(alone) == 16
+    first, *others = map_parts(study, columns_of)
+    assert len(others) == 5
+    for part in others:
+        for table, later in zip(first, part, strict=True):
+            table.extend(later)
+    for table, expected in zip(first, alone, strict=True):
+        pd.testing.assert_frame_equal(table.frame(), expected.frame())
+    assert len(alone[0].frame()) == 16
 
 
 def test_a_worker_that_meets_an_edited_record_says_so(
@@ -42,7 +49,7 @@ def test_a_worker_that_meets_an_edited_record_says_so(
     path = next(study.root.rglob(f"gating/{RECORD}"))
     path.write_text(path.read_text().replace("passed every", "passed any"))
     with pytest.raises(CorruptResultError, match="edited after it was written"):
-        list(map_runs(study, run_rows))
+        list(map_parts(study, columns_of))
 
 
 def test_states_are_the_same_on_all_cores(

@@ -57,6 +57,11 @@ class Columns:
                 )
                 self._columns.setdefault(key, []).append(kept)
 
+    def extend(self, later: Columns) -> None:
+        """Take over the rows of another table of the same keys."""
+        for key, values in later._columns.items():
+            self._columns.setdefault(key, []).extend(values)
+
     def frame(self) -> pd.DataFrame:
         """Return the table; without rows it has no columns."""
         return pd.DataFrame(self._columns)

@@ -11,7 +11,14 @@ from scipy import stats
 from ibench.params import Stat
 from ibench.records import Outcome
 
-__all__ = ["aggregate_table", "cell_table", "outcome_table", "score", "with_speedups"]
+__all__ = [
+    "aggregate_table",
+    "aggregate_tables",
+    "cell_table",
+    "outcome_table",
+    "score",
+    "with_speedups",
+]
 
 FAILED_SCORE = 1.0
 
@@ -78,37 +85,54 @@ def cell_table(runs: pd.DataFrame, column: str = "speedup") -> pd.DataFrame:
 def aggregate_table(
     runs: pd.DataFrame, choices: Stat, column: str = "speedup"
 ) -> pd.DataFrame:
+    """The aggregate of one column; see ``aggregate_tables``."""
+    (table,) = aggregate_tables(runs, choices, (column,))
+    return table
+
+
+def aggregate_tables(
+    runs: pd.DataFrame, choices: Stat, columns: tuple[str, ...]
+) -> tuple[pd.DataFrame, ...]:
     """Geometric mean over scenarios of the arithmetic mean over seed pairs.
 
     The interval is a stratified percentile bootstrap: seed pairs are drawn with
     replacement within each scenario. With few seed pairs it is narrow by
-    construction and says so in the report.
+    construction and says so in the report. All columns see the same draws.
 
     Returns:
-        Columns method, aggregate, low, high, scenarios, runs; best first.
+        A table a column: method, aggregate, low, high, scenarios, runs; best first.
     """
     tail = (1 - choices.confidence) / 2
-    rows: list[tuple[object, ...]] = []
-    for method, group in runs.groupby("method", sort=False):
-        strata = [g[column].to_numpy(float) for _, g in group.groupby("scenario")]
-        rng = np.random.default_rng([choices.bootstrap_seed, len(rows)])
-        draws = _bootstrap(strata, choices.bootstrap_draws, rng)
-        low, high = np.quantile(draws, [tail, 1 - tail])
-        value = float(stats.gmean([s.mean() for s in strata]))
-        rows.append((method, value, low, high, len(strata), len(group)))
+    tables: tuple[list[tuple[object, ...]], ...] = tuple([] for _ in columns)
+    for number, (method, group) in enumerate(runs.groupby("method", sort=False)):
+        strata = [
+            [g[column].to_numpy(float) for column in columns]
+            for _, g in group.groupby("scenario")
+        ]
+        rng = np.random.default_rng([choices.bootstrap_seed, number])
+        drawn = _bootstrap(strata, choices.bootstrap_draws, rng)
+        for i, rows in enumerate(tables):
+            low, high = np.quantile(drawn[i], [tail, 1 - tail])
+            value = float(stats.gmean([s[i].mean() for s in strata]))
+            rows.append((method, value, low, high, len(strata), len(group)))
     names = ["method", "aggregate", "low", "high", "scenarios", "runs"]
-    table = pd.DataFrame(rows, columns=names)
-    return table.sort_values("aggregate", ascending=False, ignore_index=True)
+    return tuple(
+        pd.DataFrame(rows, columns=names).sort_values(
+            "aggregate", ascending=False, ignore_index=True
+        )
+        for rows in tables
+    )
 
 
 def _bootstrap(
-    strata: list[np.ndarray], draws: int, rng: np.random.Generator
+    strata: list[list[np.ndarray]], draws: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Geometric mean over strata of resampled means, one value a draw."""
-    logs = np.zeros(draws)
-    for values in strata:
-        picks = rng.integers(0, len(values), size=(draws, len(values)))
-        logs += np.log(values[picks].mean(axis=1))
+    """Geometric mean over strata of resampled means: a row a column, a value a draw."""
+    logs = np.zeros((len(strata[0]), draws))
+    for columns in strata:
+        n = len(columns[0])
+        picks = rng.integers(0, n, size=(draws, n))
+        logs += np.log([values[picks].mean(axis=1) for values in columns])
     result: np.ndarray = np.exp(logs / len(strata))
     return result
 

@@ -6,6 +6,7 @@ stands in ``Provenance`` only. ``None`` means unknown or undefined, never zero.
 
 from ibench.records.base import (
     Closed,
+    Rendered,
     Sha256,
     canonical_json,
     model_base_name,
@@ -71,6 +72,7 @@ __all__ = [
     "Question",
     "Range",
     "Record",
+    "Rendered",
     "RequestResult",
     "RequestSpec",
     "Result",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import pandas as pd
 
@@ -26,7 +25,7 @@ from ibench.analysis.frames import (
     trial_rows,
 )
 from ibench.analysis.scores import (
-    aggregate_table,
+    aggregate_tables,
     cell_table,
     outcome_table,
     with_speedups,
@@ -35,7 +34,7 @@ from ibench.analysis.style import save_figure, titles
 from ibench.intervals import t_interval
 from ibench.prices import latest_prices
 from ibench.records import StudyResult
-from ibench.runs import map_runs
+from ibench.runs import map_parts
 from ibench.stages.costs import (
     cost_paragraph,
     cost_row,
@@ -45,7 +44,7 @@ from ibench.stages.costs import (
 from ibench.store import file_sha256, load_record
 from ibench.workbench import OpenJob
 
-__all__ = ["Tables", "aggregate", "iteration_logs", "run_rows"]
+__all__ = ["Tables", "aggregate", "columns_of", "iteration_logs"]
 
 
 @dataclass(frozen=True)
@@ -67,18 +66,20 @@ class Tables:
     host: dict[str, str]
 
 
-Rows: TypeAlias = list[dict[str, Any]]
-
-
-def run_rows(run: Run) -> tuple[Rows, ...]:
-    """Rows of one run: itself, progress, trials, timing, what it used."""
-    return (
-        [run_row(run)],
-        progress_rows(run),
-        trial_rows(run),
-        timing_rows(run),
-        [cost_row(run)],
-    )
+def columns_of(runs: Iterable[Run]) -> tuple[Columns, ...]:
+    """Tables of runs: themselves, progress, trials, timing, what they used."""
+    tables = tuple(Columns() for _ in range(5))
+    for run in runs:  # one at a time: they need not fit in memory
+        rows = (
+            [run_row(run)],
+            progress_rows(run),
+            trial_rows(run),
+            timing_rows(run),
+            [cost_row(run)],
+        )
+        for table, made in zip(tables, rows, strict=True):
+            table.add(made)
+    return tables
 
 
 def build_tables(job: OpenJob) -> Tables:
@@ -88,21 +89,21 @@ def build_tables(job: OpenJob) -> Tables:
         CorruptResultError: a record is missing or was edited.
     """
     choices = job.study.profile.statistics
-    columns = tuple(Columns() for _ in range(5))
-    for made in map_runs(job.study, run_rows):  # one at a time: runs need not fit
-        for column, part in zip(columns, made, strict=True):
-            column.add(part)
-    runs, progress, trials, timing, used = (column.frame() for column in columns)
+    tables = columns_of(())
+    for part in map_parts(job.study, columns_of):
+        for table, later in zip(tables, part, strict=True):
+            table.extend(later)
+    runs, progress, trials, timing, used = (table.frame() for table in tables)
     frame = with_speedups(runs, choices)
-    scores = aggregate_table(frame, choices)
+    other = "speedup_plain" if choices.floor_below_baseline else "speedup_floored"
+    scores, other_floor = aggregate_tables(frame, choices, ("speedup", other))
     prices = latest_prices(job.study.params)
     costs = price_sessions(job.study, used, prices)
-    other = "speedup_plain" if choices.floor_below_baseline else "speedup_floored"
     return Tables(
         runs=frame,
         cells=cell_table(frame),
         aggregate=scores,
-        other_floor=aggregate_table(frame, choices, other),
+        other_floor=other_floor,
         outcomes=outcome_table(frame),
         trials=trials,
         progress=progress,

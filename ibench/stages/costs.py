@@ -31,12 +31,17 @@ def price_sessions(study: Study, used: pd.DataFrame, prices: Prices) -> pd.DataF
         used: of ``cost_row``.
         prices: the list.
     """
+    harbors = {
+        method.name: study.method_agent(method).harbor
+        for method in study.profile.methods
+        if isinstance(method, AgentMethod)
+    }
+    sessions = used[used.method.isin(list(harbors))]
     rows = []
-    for line in used.astype(object).where(used.notna(), None).to_dict("records"):
-        method = study.method(line["method"])
-        if not isinstance(method, AgentMethod):
-            continue
-        harbor = study.method_agent(method).harbor
+    for line in (
+        sessions.astype(object).where(sessions.notna(), None).to_dict("records")
+    ):
+        harbor = harbors[line["method"]]
         model = harbor.model if harbor else None
         spent = Spent(*(line[name] for name in Spent._fields))
         cost = session_cost(spent, model, prices, study.host.dollars_per_hour)

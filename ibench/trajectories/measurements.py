@@ -132,18 +132,20 @@ def accuracy_in(text: str) -> float | None:
 
 def _profiles(text: str) -> dict[str, dict[str, object]]:
     marks = list(_PROFILE.finditer(text))
-    if not marks:  # one set of numbers: the only profile that A, B and D have
-        text = "burst: " + text
-        marks = list(_PROFILE.finditer(text))
     ends = [m.start() for m in marks[1:]] + [len(text)]
+    # One set of numbers without a name is the only profile that A, B and D have.
+    parts = [("burst", text)]
+    if marks:
+        pairs = zip(marks, ends, strict=True)
+        parts = [(mark[1], text[mark.start() : end]) for mark, end in pairs]
     profiles: dict[str, dict[str, object]] = {}
-    for mark, end in zip(marks, ends, strict=True):
+    for called, part in parts:
         profile: dict[str, object] = {}
-        for name, value in reversed(numbers_in(text[mark.start() : end])):
+        for name, value in reversed(numbers_in(part)):
             if name in {"ttft_s", "tpot_s"}:
                 profile[name.removesuffix("_s")] = {"p50": value}
             elif name == "rate_per_s":
                 profile[_RATE_KEY] = value
         if profile:
-            profiles[mark[1]] = profile
+            profiles[called] = profile
     return profiles

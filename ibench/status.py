@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-__all__ = ["CAN_SAVE", "SAVE", "STOP", "Line", "StatusLog", "last_status"]
+__all__ = ["CAN_SAVE", "SAVE", "STATUS", "STOP", "Line", "StatusLog", "last_status"]
 
 STATUS = "status.jsonl"
 # Files of a stage folder: the stage says that it can go on elsewhere; it is asked to.

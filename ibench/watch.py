@@ -7,61 +7,79 @@ session nothing and works from another terminal, a notebook or another host.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ibench.agents.redact import Redactor
-from ibench.errors import ParameterError
+from ibench.errors import CorruptResultError, ParameterError
 from ibench.records import Evaluation, Submission
-from ibench.status import STOP, last_status
+from ibench.status import STATUS, STOP, last_status
 from ibench.store import load_record, run_id_on_disk
 from ibench.study import Job, Study
 
-__all__ = ["View", "sessions", "stop_session", "view_lines"]
+__all__ = ["State", "View", "sessions", "status_lines", "stop_session", "view_lines"]
 
+State: TypeAlias = Literal["running", "waiting", "over"]
+SAVED = "session.json"  # written while it runs, and what it goes on from
 TAIL_BYTES = 16_384
 LINE_KEPT = 100
+# Colours and cursor movements: a transcript must not act on who looks at it.
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?")
 
 
 class View(NamedTuple):
-    """One agent session, running or over.
+    """One agent session.
 
     Attributes:
+        state: ``waiting`` was preempted, or stopped by its provider.
+        phase: what it does; how it ended, once it is over.
         left_s: seconds of budget left; None unless it runs.
         evaluations: how many the agent has run so far.
         best: best development objective of a full evaluation.
         tail: last lines of its transcript, keys and home folders taken out.
-        tokens: input and output; None before the end, or where nothing counts them.
+        tokens: input and output, of the turns that have ended; None before the first
+            end of a turn, or where nothing counts them.
+        usd: of the same turns.
     """
 
     cell: str
+    state: State
     phase: str
     left_s: float | None
     evaluations: int
     best: float | None
     tail: tuple[str, ...]
-    tokens: int | None
-    usd: float | None
+    tokens: int | None = None
+    usd: float | None = None
 
 
 def sessions(
-    study: Study, lines: int = 3, clock: Callable[[], float] = time.monotonic
+    study: Study,
+    lines: int = 3,
+    *,
+    over: bool = True,
+    clock: Callable[[], float] = time.monotonic,
 ) -> list[View]:
     """Look at every agent session that has begun.
 
     Args:
         study: the profile.
         lines: of each transcript.
+        over: those that are over too; each costs the reading of a record.
         clock: the monotonic seconds of this host, for the time that is left.
     """
     found = []
     for job in _agent_jobs(study):
-        if run_id_on_disk(job.folder) == job.run_id:
-            found.append(_over(job, lines))
-        elif _root(study, job).is_dir():
-            found.append(_running(study, job, lines, clock))
+        if _root(study, job).is_dir():
+            # One that ends just now takes its files away: the next look finds it over.
+            with suppress(FileNotFoundError):
+                found.append(_unfinished(study, job, lines, clock()))
+        elif over and (view := _over(job, lines)) is not None:
+            found.append(view)
     return found
 
 
@@ -71,12 +89,11 @@ def stop_session(study: Study, cell: str) -> None:
     Raises:
         ParameterError: no agent's session of that cell runs.
     """
-    for job in _agent_jobs(study):
-        if _cell(job) == cell and _root(study, job).is_dir():
-            (job.folder / STOP).touch()
-            return
-    running = [_cell(j) for j in _agent_jobs(study) if _root(study, j).is_dir()]
-    remedy = f"no session of it runs; running: {', '.join(running) or 'none'}"
+    jobs = {_cell(j): j for j in _agent_jobs(study) if _runs(study, j)}
+    if cell in jobs:
+        (jobs[cell].folder / STOP).touch()
+        return
+    remedy = f"no session of it runs; running: {', '.join(jobs) or 'none'}"
     raise ParameterError(study.profile_path, "cell", cell, remedy)
 
 
@@ -88,10 +105,21 @@ def view_lines(views: list[View]) -> list[str]:
         best = "" if view.best is None else f", best {view.best:.4g}"
         spent = "" if view.tokens is None else f", {view.tokens:,} tokens"
         spent += "" if view.usd is None else f", {view.usd:.2f} dollars"
+        if spent and view.state != "over":
+            spent += " in the turns that ended"
         count = f"{view.evaluations} evaluation{'s' if view.evaluations != 1 else ''}"
         lines.append(f"{view.cell}: {view.phase}{left}; {count}{best}{spent}")
         lines += [f"    {line}" for line in view.tail]
     return lines or ["no agent session has begun"]
+
+
+def status_lines(views: list[View]) -> list[str]:
+    """Render sessions below a table of stages; nothing where none has begun.
+
+    What an ended session said last is of no interest there.
+    """
+    brief = [v._replace(tail=()) if v.state == "over" else v for v in views]
+    return ["", "agent sessions:", *view_lines(brief), ""] if views else []
 
 
 def _agent_jobs(study: Study) -> list[Job]:
@@ -113,37 +141,67 @@ def _root(study: Study, job: Job) -> Path:
     return study.root / ".work" / job.run_id[:12]
 
 
-def _running(study: Study, job: Job, lines: int, clock: Callable[[], float]) -> View:
+def _runs(study: Study, job: Job) -> bool:
+    """Whether it is under way; one that waits left its status to an earlier attempt."""
     root = _root(study, job)
-    phase, left_s = last_status(job.folder, clock())
+    waits = (root / SAVED).exists() and not (job.folder / STATUS).exists()
+    return root.is_dir() and not waits
+
+
+def _unfinished(study: Study, job: Job, lines: int, now: float) -> View:
+    root, runs = _root(study, job), _runs(study, job)
+    phase, left_s = last_status(job.folder, now)
+    if not runs:
+        phase, left_s = "waits to be run again", None
+    elif (job.folder / STOP).exists():
+        phase += ", asked to end"
     rows = _evaluations(root / "workspace" / "evaluations.jsonl")
     return View(
         _cell(job),
+        "running" if runs else "waiting",
         phase,
         left_s,
         len(rows),
         _best(rows),
         _tail(root / "transcript.log", lines),
-        None,
-        None,
+        *_spent(root / "usage.json"),
     )
 
 
-def _over(job: Job, lines: int) -> View:
-    made = load_record(job.folder).result
+def _over(job: Job, lines: int) -> View | None:
+    """A finished session; None if there is none. A broken record hides no other."""
+    try:
+        if run_id_on_disk(job.folder) != job.run_id:
+            return None
+        made = load_record(job.folder).result
+    except CorruptResultError:
+        return View(_cell(job), "over", "its record is broken", None, 0, None, ())
     if not isinstance(made, Submission):
         raise TypeError(f"{job.name} published another kind of result")
-    known = made.input_tokens is not None and made.output_tokens is not None
     return View(
         _cell(job),
+        "over",
         made.outcome,
         None,
         len(made.evaluations),
         made.best_seen,
         _tail(job.folder / "transcript.log", lines),
-        (made.input_tokens or 0) + (made.output_tokens or 0) if known else None,
+        _sum(made.input_tokens, made.output_tokens),
         made.cost_usd,
     )
+
+
+def _spent(path: Path) -> tuple[int | None, float | None]:
+    """Tokens and dollars as Harbor's driver noted them after the last turn."""
+    try:
+        noted = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None, None
+    return _sum(noted["n_input_tokens"], noted["n_output_tokens"]), noted["cost_usd"]
+
+
+def _sum(read: int | None, written: int | None) -> int | None:
+    return None if read is None or written is None else read + written
 
 
 def _evaluations(path: Path) -> list[Evaluation]:
@@ -171,8 +229,13 @@ def _tail(path: Path, lines: int) -> tuple[str, ...]:
     with path.open("rb") as stream:
         stream.seek(max(0, path.stat().st_size - TAIL_BYTES))
         text = Redactor().text(stream.read().decode(errors="replace"))
-    shown = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
-    return tuple(line[:LINE_KEPT] for line in shown[-lines:])
+    shown = [_plain(line) for line in text.splitlines()]
+    return tuple(line[:LINE_KEPT] for line in shown if line)[-lines:]
+
+
+def _plain(line: str) -> str:
+    words = " ".join(CONTROL.sub("", line).split())
+    return "".join(c for c in words if c.isprintable())
 
 
 def _minutes(seconds: float) -> str:

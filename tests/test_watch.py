@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import json
+import shutil
 import subprocess
 import sys
 import time
@@ -10,67 +11,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
+from ibench.agents.saved import Saved
 from ibench.errors import ParameterError
 from ibench.records import Submission
 from ibench.store import load_record
 from ibench.study import Study
-from ibench.watch import View, sessions, stop_session, view_lines
-from tests.stage_bench import Bench
+from ibench.watch import View, sessions, status_lines, stop_session, view_lines
+from tests.explore.talking import CELL, KEY, MARKUP, begun, talking_study
 
 REPOSITORY = Path(__file__).parents[1]
-CELL = "a/talker/21-1337"
-KEY = "sk-ant-" + "x" * 24
-ZEROS = "0" * 64
-# Talks, leaks a key, evaluates once by hand, writes a launcher, and never stops.
-TALKER = f"""
-echo "looking around in /root/secret-place"
-echo "my key is {KEY}"
-echo '{{"t_s": 1.0, "quick": false, "objective": 3.5, "accuracy": null,
-"launcher_sha256": "{ZEROS}", "completed": 3,
-"requests": 3, "note": ""}}' | tr -d '\\n' \
-  >> evaluations.jsonl
-echo >> evaluations.jsonl
-printf '#!/bin/sh\\nexec sleep 1\\n' > start_server.sh
-echo "waiting"
-sleep 600
-"""
 
 
 @pytest.fixture
 def study(model_dir: Path, tmp_path: Path) -> Study:
-    study = Bench(model_dir, tmp_path / "cache").study(tmp_path)
-    agents = study.params / "agents"
-    talker = {
-        "name": "talker",
-        "description": "talks",
-        "argv": ["bash", "-c", TALKER],
-        "network": False,
-    }
-    (agents / "talker.yaml").write_text(yaml.safe_dump(talker))
-    profile = yaml.safe_load(study.profile_path.read_text())
-    profile["methods"] = [
-        {"kind": "agent", "name": "talker", "agent": "talker", "prompt": "default"}
-    ]
-    profile["budget"]["agent_s"] = 100.0
-    study.profile_path.write_text(yaml.safe_dump(profile))
-    return Study("smoke", study.params, study.results)
+    return talking_study(model_dir, tmp_path)
 
 
 @pytest.fixture
 def running(study: Study) -> Iterator[subprocess.Popen[bytes]]:
-    argv = [sys.executable, "-m", "ibench", "stage", "--profile", "smoke"]
-    argv += ["--params", str(study.params), "--results", str(study.results)]
-    child = subprocess.Popen(
-        [*argv, f"{CELL}/submission"],
-        cwd=REPOSITORY,
-        env=os.environ,
-        stderr=subprocess.DEVNULL,
-    )
-    yield child
-    child.terminate()
-    child.wait(30)
+    with begun(study) as child:
+        yield child
 
 
 def _seen(study: Study, within_s: float = 60.0) -> View:
@@ -83,20 +44,35 @@ def _seen(study: Study, within_s: float = 60.0) -> View:
     raise AssertionError(sessions(study))
 
 
+def _status(study: Study) -> str:
+    argv = [sys.executable, "-m", "ibench", "status", "--profile", "smoke"]
+    argv += ["--params", str(study.params), "--results", str(study.results)]
+    done = subprocess.run(
+        argv, cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout
+
+
 @pytest.mark.timeout(180)
 def test_a_session_is_seen_while_it_runs_and_ended_by_a_person(
     study: Study, running: subprocess.Popen[bytes]
 ) -> None:
     view = _seen(study)
-    assert view.cell == CELL
+    assert (view.cell, view.state) == (CELL, "running")
     assert view.phase == "agent session"
     assert view.left_s is not None
     assert 0 < view.left_s <= 100
     assert (view.evaluations, view.best) == (1, 3.5)
+    # Neither colours nor cursor movements reach who looks on.
+    assert view.tail[-2:] == (MARKUP, "waiting")
     text = "\n".join(view_lines([view]))
     assert KEY not in text
     assert "/root" not in text
     assert "1 evaluation, best 3.5" in text
+    status = _status(study)
+    assert "\nagent sessions:\n" + f"{CELL}: agent session, " in status
+    assert "left; 1 evaluation, best 3.5\n" in status
+    assert f"    {MARKUP}\n    waiting\n" in status
 
     stop_session(study, CELL)
     assert running.wait(40) == 0
@@ -106,11 +82,51 @@ def test_a_session_is_seen_while_it_runs_and_ended_by_a_person(
     assert made.used_s < 90
     assert any("stopped by a person" in w for w in made.warnings)
     (over,) = sessions(study)
-    assert (over.phase, over.left_s, over.tokens) == ("finished", None, None)
+    assert (over.state, over.phase) == ("over", "finished")
+    assert (over.left_s, over.tokens) == (None, None)
+    assert "waiting" in over.tail
+    assert f"{CELL}: finished; 1 evaluation, best 3.5\n" in _status(study)
+    assert sessions(study, over=False) == []
 
 
 def test_nothing_runs_and_nothing_can_be_stopped(study: Study) -> None:
     assert sessions(study) == []
     assert view_lines([]) == ["no agent session has begun"]
+    assert status_lines([]) == []
     with pytest.raises(ParameterError, match="no session of it runs; running: none"):
         stop_session(study, CELL)
+
+
+def test_a_session_that_waits_to_go_on_is_not_called_running(study: Study) -> None:
+    job = study.job(f"{CELL}/submission")
+    root = study.root / ".work" / job.run_id[:12]
+    root.mkdir(parents=True)
+    Saved(used_s=3.0, turns=1).write(root / "session.json")
+    usage = {"n_input_tokens": 1200, "n_output_tokens": 34, "cost_usd": None}
+    (root / "usage.json").write_text(json.dumps(usage))
+    (view,) = sessions(study)
+    assert (view.state, view.phase) == ("waiting", "waits to be run again")
+    assert (view.left_s, view.tokens, view.usd) == (None, 1234, None)
+    (line,) = view_lines([view])
+    assert line.endswith("0 evaluations, 1,234 tokens in the turns that ended")
+    with pytest.raises(ParameterError, match="running: none"):
+        stop_session(study, CELL)
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"n_input_tokens": 1'])
+def test_a_broken_note_of_what_was_spent_is_unknown(study: Study, text: str) -> None:
+    root = study.root / ".work" / study.job(f"{CELL}/submission").run_id[:12]
+    root.mkdir(parents=True)
+    (root / "usage.json").write_text(text)
+    (view,) = sessions(study)
+    assert (view.tokens, view.usd) == (None, None)
+
+
+def test_a_broken_record_hides_no_other_session(study: Study) -> None:
+    job = study.job(f"{CELL}/submission")
+    job.folder.mkdir(parents=True)
+    (job.folder / "record.json").write_text("{")
+    (view,) = sessions(study)
+    assert (view.state, view.phase) == ("over", "its record is broken")
+    shutil.rmtree(job.folder)
+    assert sessions(study) == []

@@ -126,7 +126,7 @@ def _commands(
     log = places.logs / "worker.log"
     worker = Worker(python, worker_env(access, places), log, None)
     try:
-        request = open_request(agent, places.logs, "rehearsal")
+        request = open_request(agent, places, "rehearsal")
         for operation, values in (
             ("open", request),
             ("dry_run", {"instruction": "TASK"}),

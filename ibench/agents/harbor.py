@@ -8,6 +8,7 @@ it, in the environment again.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -21,6 +22,7 @@ from ibench.agents.access import Access
 from ibench.agents.continuation import Turn, needs_a_person
 from ibench.agents.driver import Usage
 from ibench.agents.install import Installed
+from ibench.agents.links import own_path
 from ibench.agents.places import Places, open_request, with_agent, worker_env
 from ibench.agents.worker_process import Worker, WorkerError
 from ibench.errors import AccessError
@@ -102,7 +104,7 @@ class HarborDriver:
                 self._places.logs / "worker.log",
                 ours.fileno(),
             )
-            request = open_request(self.agent, self._places.logs, self._session_id)
+            request = open_request(self.agent, self._places, self._session_id)
             request |= {"channel": ours.fileno(), "check": self._installed.check}
             if self.agent.cli.place is not None and self._installed.root is not None:
                 request["links"] = {self.agent.cli.place: str(self._installed.root)}
@@ -139,7 +141,7 @@ class HarborDriver:
         for place, name in self.agent.state.items():
             found = self._state[place] / name
             if found.is_dir():
-                kept = self._places.logs / "agent" / name
+                kept = own_path(self._places.shown, f"agent/{name}")
                 shutil.rmtree(kept, ignore_errors=True)
                 shutil.copytree(found, kept, symlinks=True)
             shutil.rmtree(self._state[place], ignore_errors=True)
@@ -148,9 +150,10 @@ class HarborDriver:
     def _lay_out_home(self) -> None:
         # Some agents give commands to a login shell, which would forget the path.
         path = self._sandbox.env.get("PATH", self._installed.path)
-        (self._places.home / ".profile").write_text(f'export PATH="{path}"\n')
+        home = self._places.home
+        own_path(home, ".profile").write_text(f'export PATH="{path}"\n')
         for target, source in self._access.files.items():
-            login = self._places.home / target
+            login = own_path(home, target)
             login.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, login)
             login.chmod(0o600)
@@ -168,12 +171,21 @@ class HarborDriver:
         if reply is None:
             return None
         self._running = False
+        self._note(reply.get("usage"))
         return Turn(
             self._clock() - self._started,
             reply.get("error"),
             tuple(reply.get("family", ())),
             reply.get("detail", ""),
         )
+
+    def _note(self, usage: dict[str, Any] | None) -> None:
+        """Say what it cost so far, where the agent cannot write, for who looks on."""
+        if usage is not None:
+            path = self._places.logs.parent / "usage.json"
+            part = path.with_suffix(".part")
+            part.write_text(json.dumps(usage))
+            part.replace(path)
 
     def over_limit(self) -> str | None:
         """Which limit the sandbox was ended for."""

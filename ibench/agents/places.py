@@ -9,13 +9,14 @@ from typing import Any
 
 from ibench.agents.access import Access
 from ibench.agents.install import Installed
+from ibench.agents.links import own_path
 from ibench.params import HarborAgent
 from ibench.serving.sandbox import Sandbox
 
 __all__ = ["HOME", "Places", "open_request", "with_agent", "worker_env"]
 
 HOME = "/tmp/private/home"  # noqa: S108 (the sandbox's own)
-LOGS = "/logs"
+LOGS, AGENT = "/logs", "agent"
 
 
 @dataclass(frozen=True)
@@ -24,24 +25,29 @@ class Places:
 
     Attributes:
         home: the agent's home folder.
-        logs: what Harbor and the agent write down (``/logs`` inside).
+        shown: what the agent writes down (``/logs`` inside).
+        logs: what Harbor makes of it, out of the agent's reach: it could lay links
+            where the host is about to write.
         transcript: everything the agent printed.
     """
 
     home: Path
+    shown: Path
     logs: Path
     transcript: Path
 
     @classmethod
     def below(cls, root: Path) -> Places:
         """Make them below one folder."""
-        places = cls(root / "home", root / "logs", root / "transcript.log")
+        names = ("home", "shown", "logs", "transcript.log")
+        places = cls(*(root / name for name in names))
         places.home.mkdir(parents=True, exist_ok=True)
-        (places.logs / "agent").mkdir(parents=True, exist_ok=True)
+        for logs in (places.shown, places.logs):
+            own_path(logs, AGENT).mkdir(parents=True, exist_ok=True)
         return places
 
 
-def open_request(agent: HarborAgent, logs: Path, session_id: str) -> dict[str, Any]:
+def open_request(agent: HarborAgent, places: Places, session_id: str) -> dict[str, Any]:
     """What the worker needs to know of an agent; no secret is in it."""
     return {
         "agent": agent.agent,
@@ -50,7 +56,8 @@ def open_request(agent: HarborAgent, logs: Path, session_id: str) -> dict[str, A
         "effort": agent.effort,
         "options": agent.options,
         "env": agent.env,
-        "trial_dir": str(logs),
+        "trial_dir": str(places.logs),
+        "shown": str(places.shown / AGENT),
         "session_id": session_id,
     }
 
@@ -80,7 +87,7 @@ def with_agent(
         places: home and logs.
         state: further folders of the host, by their path in the sandbox.
     """
-    mounts = {HOME: places.home, LOGS: places.logs, **state}
+    mounts = {HOME: places.home, LOGS: places.shown, **state}
     read_only = [*sandbox.read_only, *installed.folders]
     env = {**sandbox.env, "HOME": HOME}
     if installed.bin is not None:

@@ -56,6 +56,7 @@ def save_session(
         redactor.copy(root / TRANSCRIPT, root / "redacted.log")
         shutil.move(root / "redacted.log", root / TRANSCRIPT)
         redactor.folder(root / "home")
+        redactor.folder(root / "shown")
         redactor.folder(root / "logs")
     changed = redactor.folder(root / "workspace")
     return [f"a secret was taken out of {name}" for name in changed]

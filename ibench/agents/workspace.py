@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ibench.agents.evaluator import EvaluatorConfig
+from ibench.agents.links import own_path
 from ibench.errors import ParameterError
 from ibench.records import Question, RequestSpec
 from ibench.store import file_sha256
@@ -96,7 +97,7 @@ def evaluator_hashes(workspace: Path) -> dict[str, str]:
 def start_clock(workspace: Path, started_ns: int, budget_s: float) -> None:
     """Write ``session.json``: the monotonic instants ``timer.sh`` reads."""
     times = {"started_ns": started_ns, "deadline_ns": started_ns + int(budget_s * 1e9)}
-    (workspace / "session.json").write_text(json.dumps(times))
+    own_path(workspace, "session.json").write_text(json.dumps(times))
 
 
 def take_submission(workspace: Path, target: Path) -> list[str]:

@@ -1,4 +1,7 @@
-"""The notebooks' static pictures: ``python -m ibench.explore.pictures``."""
+"""The notebooks' static pictures: ``python -m ibench.explore.pictures``.
+
+The notebook of sessions has none: what it shows is of the moment.
+"""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from ibench.workbench import OpenJob
 REPOSITORY = Path(__file__).parents[2]
 CACHE = REPOSITORY / ".cache" / "agents"
 KEY = "sk-ant-scripted-key-0123456789abcdef"
+CELL, BASE = "a/tried/21-1337", "a/baseline/21-1337"
 PROVIDER = {"anthropic": ("ANTHROPIC", ""), "openai": ("OPENAI", "/v1")}
 
 
@@ -62,8 +63,8 @@ def scripted_agent(name: str, url: str, **rules: float) -> dict[str, Any]:
     return agent
 
 
-def opened(study: Study, stage: str) -> OpenJob:
-    """Open one stage of the study's only agent cell."""
-    job = OpenJob(study, study.job(f"a/tried/21-1337/{stage}"))
+def opened(study: Study, stage: str, cell: str = CELL) -> OpenJob:
+    """Open one stage of the study's only agent cell, or of its baseline's."""
+    job = OpenJob(study, study.job(f"{cell}/{stage}"))
     job.assets.cache = REPOSITORY / ".cache"
     return job

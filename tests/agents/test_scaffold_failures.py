@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -171,3 +172,28 @@ def test_a_conversation_goes_on_in_another_life(tmp_path: Path) -> None:
     assert "first life" in text
     assert "second life" in text
     assert after.used_s > before.used_s
+
+
+def test_links_that_an_agent_lays_lead_the_host_nowhere(tmp_path: Path) -> None:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (victim := folder / "0001.json").write_text("mine")
+    lay = "; ".join(
+        [
+            f"for f in trajectory.json worker.log agent/trajectory.json agent/setup; "
+            f'do ln -sfn "{victim}" /logs/$f; done',
+            f'ln -sfn "{folder}" /logs/trajectories',
+            f'ln -sfn "{victim}" session.json',
+            'rm -rf "$HOME/.profile"',
+            f'ln -s "{victim}" "$HOME/.profile"',
+        ]
+    )
+    bench = Bench(tmp_path, "mini-swe-agent", {"run": lay}, {"say": "That is all."})
+    with bench.model:
+        first = bench.run(bench.driver(), budget_s=20.0)
+        again = bench.run(bench.driver(), budget_s=20.0, saved=first.state)
+    assert bench.model.played >= 2
+    assert [p.read_text() for p in folder.iterdir()] == ["mine"]
+    assert (first.outcome, again.outcome) == ("finished", "finished")
+    written = tmp_path / "logs" / "trajectory.json"
+    assert len(json.loads(written.read_text())["steps"]) > 2

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import json
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from ibench.analysis.scores import score
 from ibench.params import AgentMethod
-from ibench.records import Submission
+from ibench.records import BaselineResult, Outcome, Submission
 from ibench.serving.sandbox import detect
+from ibench.stages.baseline import measure_baseline
 from ibench.stages.evidence import relaunch
 from ibench.stages.folder import FOLDER
+from ibench.stages.gate import gate
 from ibench.stages.session import session_submission
+from ibench.store import load_record, verify
+from ibench.study import Study
 from ibench.trajectories.atif import atif_items, atif_run, is_atif
+from ibench.watch import View, sessions
 from tests.agents.scripted_model.scenario import Scenario
 from tests.agents.scripted_model.server import ScriptedModel
 from tests.agents.study import (
+    BASE,
+    CELL,
     KEY,
     installed,
     made_study,
@@ -34,10 +46,21 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(scope="module")
+def baseline(tmp_path_factory: pytest.TempPathFactory, model_dir: Path) -> Study:
+    """A study with a measured baseline; all three scaffolds are judged against it."""
+    text = {"name": "none", "description": "never begun"}
+    agent = {**text, "argv": ["true"], "network": False}
+    study = made_study(tmp_path_factory.mktemp("baseline"), agent, budget_s=90.0)
+    job = opened(study, "baseline", BASE)
+    job.publish(measure_baseline(job))
+    return study
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCAFFOLDS)
-def test_a_scaffold_writes_a_server_that_the_stages_launch_and_score(
-    name: str, tmp_path: Path, model_dir: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_scaffold_writes_a_server_that_the_stages_launch_judge_and_score(
+    name: str, tmp_path: Path, baseline: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
@@ -47,7 +70,8 @@ def test_a_scaffold_writes_a_server_that_the_stages_launch_and_score(
         job = opened(study, "submission")
         method = study.method("tried")
         assert isinstance(method, AgentMethod)
-        result = session_submission(job, method, job.folder / FOLDER)
+        with looked_at(study) as seen:
+            result = session_submission(job, method, job.folder / FOLDER)
         record = job.publish(result)
     assert isinstance(record.result, Submission)
     assert (result.outcome, model.played >= 6) == ("finished", True), result
@@ -59,9 +83,81 @@ def test_a_scaffold_writes_a_server_that_the_stages_launch_and_score(
     launcher = (job.folder / FOLDER / "start_server.sh").read_text()
     assert "--dtype float32" in launcher
     holds_a_readable_trajectory(job.folder, name)
-    evidence = relaunch(opened(study, "relaunch"))
+    holds_tokens_after_the_first_turn(seen, result, name)
+    relaunched = opened(study, "relaunch")
+    evidence = relaunch(relaunched)
     assert evidence.launch.outcome == "ready"
     assert (evidence.objective or 0) > 0
+    relaunched.publish(evidence)
+    is_judged_and_scored(study, baseline)
+
+
+def is_judged_and_scored(study: Study, baseline: Study) -> None:
+    """Stage 4 over what stages 1 and 3 measured: full marks, and a real speedup."""
+    measured, own = baseline.job(f"{BASE}/baseline"), study.job(f"{BASE}/baseline")
+    assert own.run_id == measured.run_id  # the agent does not change the baseline
+    shutil.copytree(measured.folder, own.folder)
+    base = load_record(own.folder).result
+    assert isinstance(base, BaselineResult)
+    assert base.evidence.failure_rate == 0.0
+    job = opened(study, "gating")
+    verdict = gate(job)
+    assert verdict.outcome is Outcome.OK, verdict.reason
+    assert [f for f in verdict.findings if f.status == "failed"] == []
+    quality = verdict.quality
+    assert quality is not None
+    assert (quality.n, quality.failed, quality.passed) == (40, 0, True)
+    # The same model at twice the precision: what it knows it still knows, and that is
+    # far more than guessing.
+    assert quality.baseline_correct >= 20
+    assert quality.correct >= quality.tau * quality.baseline_correct
+    assert verdict.baseline_objective == base.objective
+    relaunched = load_record(study.job(f"{CELL}/relaunch").folder).result
+    assert verdict.objective == getattr(relaunched, "objective", None)
+    value = score(
+        verdict.outcome, verdict.objective, verdict.baseline_objective, floor=False
+    )
+    assert verdict.objective is not None
+    assert base.objective is not None
+    assert value == verdict.objective / base.objective
+    assert 0.1 < value < 10.0  # which precision is the faster one is the CPU's affair
+    job.publish(verdict)
+    assert verify(job.folder) == []
+
+
+@contextmanager
+def looked_at(study: Study) -> Iterator[list[View]]:
+    """Look at the running session five times a second, as a panel does."""
+    over, seen = threading.Event(), list[View]()
+
+    def look() -> None:
+        while not over.wait(0.2):
+            seen.extend(v for v in sessions(study) if v.state == "running")
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
+
+
+def holds_tokens_after_the_first_turn(
+    seen: list[View], result: Submission, name: str
+) -> None:
+    """Unknown within the first turn, known within the second, and never more."""
+    assert result.input_tokens is not None
+    assert result.output_tokens is not None
+    assert result.cost_usd is not None
+    assert (seen[0].tokens, seen[0].usd) == (None, None)
+    tokens = [view.tokens for view in seen if view.tokens is not None]
+    assert tokens == sorted(tokens)
+    assert 0 < tokens[0] <= tokens[-1] <= result.input_tokens + result.output_tokens
+    usd = [view.usd for view in seen if view.usd is not None]
+    assert usd[0] > 0
+    assert usd == sorted(usd)
+    assert usd[-1] <= result.cost_usd
 
 
 def holds_a_readable_trajectory(folder: Path, name: str) -> None:

@@ -64,7 +64,7 @@ def open_notebook(lab: Lab, chromium: Browser, study: Study) -> Iterator[Open]:
             "params": str(study.params),
             "results": str(study.results) if runs else str(lab.root / "none"),
         }
-        _set(lab.root / "notebooks" / "explore" / f"{name}.ipynb", values)
+        set_parameters(lab.root / "notebooks" / "explore" / f"{name}.ipynb", values)
         notebook = Notebook(lab, chromium.new_page(viewport=SIZE), name)  # type: ignore[arg-type]
         opened.append(notebook)
         notebook.open()
@@ -78,7 +78,7 @@ def open_notebook(lab: Lab, chromium: Browser, study: Study) -> Iterator[Open]:
         notebook.close()
 
 
-def _set(path: Path, values: dict[str, str]) -> None:
+def set_parameters(path: Path, values: dict[str, str]) -> None:
     """Write parameters into the copy, as a person would into the first cell."""
     book = json.loads(path.read_text())
     cell = next(

@@ -7,15 +7,22 @@ the first step: a trajectory that begins like an earlier one replaces it.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import shutil
+import stat
 from pathlib import Path
 from typing import Any
 
 from harbor.models.agent.context import AgentContext
 from harbor.utils.trajectory_validator import TrajectoryValidator
 
-__all__ = ["Trajectories"]
+__all__ = ["Trajectories", "copy_logs"]
 
+LARGEST_BYTES = 2**30
+# Its tokens are those of the whole session, its dollars those of the last run.
+_COST_OF_THE_LAST_RUN = frozenset({"claude-code"})
 _USAGE = ("n_input_tokens", "n_cache_tokens", "n_output_tokens", "cost_usd")
 
 
@@ -23,16 +30,24 @@ class Trajectories:
     """Trajectories of one session, kept on disk between runs.
 
     Args:
-        trial: the session's folder; the agent's own logs are in ``agent`` below it.
+        trial: the session's folder; copies of the agent's logs are in ``agent`` below.
+        shown: the folder that the agent writes its logs to.
     """
 
-    def __init__(self, trial: Path) -> None:
+    def __init__(self, trial: Path, shown: Path) -> None:
         """Take up what an earlier life of this session left."""
-        self._trial, self._kept = trial, trial / "trajectories"
+        self._trial, self._kept, self._shown = trial, trial / "trajectories", shown
         self._kept.mkdir(exist_ok=True)
 
-    def take(self, agent: Any, context: AgentContext) -> None:
-        """Convert what the agent left of its last run; leaving nothing is no error."""
+    def take(self, agent: Any, context: AgentContext, *, has_run: bool = True) -> None:
+        """Convert what the agent left of its last run; leaving nothing is no error.
+
+        Args:
+            agent: Harbor's.
+            context: gets tokens and cost.
+            has_run: since the last call; without it the same run is read again.
+        """
+        copy_logs(self._shown, agent.logs_dir)
         source = agent.logs_dir / "trajectory.json"
         source.unlink(missing_ok=True)
         agent.populate_context_post_run(context)
@@ -42,9 +57,15 @@ class Trajectories:
         usage = {name: getattr(context, name) for name in _USAGE}
         earlier = sorted(self._kept.glob("*.json"))
         number = int(earlier[-1].stem) + 1 if earlier else 1
+        spent = None
         for path in earlier:
-            if _begins_like(document, json.loads(path.read_text())["document"]):
+            kept = json.loads(path.read_text())
+            if _begins_like(document, kept["document"]):
+                spent = kept["usage"]["cost_usd"]
                 path.unlink()
+        if agent.name() in _COST_OF_THE_LAST_RUN and spent is not None:
+            more = [usage["cost_usd"]] if has_run else []
+            usage["cost_usd"] = _total([spent, *more])
         target = self._kept / f"{number:04d}.json"
         target.write_text(json.dumps({"document": document, "usage": usage}))
 
@@ -76,6 +97,35 @@ class Trajectories:
             "problems": validator.errors,
             **usage,
         }
+
+
+def copy_logs(shown: Path, target: Path) -> None:
+    """Copy what is new in the agent's logs; links, devices and pipes stay behind.
+
+    The copy is what Harbor reads and writes beside: where the agent can write, it
+    could lay a link to any file of this user.
+    """
+    for folder, _, names in os.walk(shown):
+        for name in names:
+            path = Path(folder) / name
+            copy = target / path.relative_to(shown)
+            with contextlib.suppress(OSError):  # gone meanwhile, or not for our eyes
+                _copy(path, copy)
+
+
+def _copy(path: Path, copy: Path) -> None:
+    # Opened without following a link and without waiting for a pipe, then asked.
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(handle, "rb") as source:
+        now = os.fstat(handle)
+        if not stat.S_ISREG(now.st_mode) or now.st_size > LARGEST_BYTES:
+            return
+        if copy.is_file() and copy.stat().st_mtime_ns == now.st_mtime_ns:
+            return
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with copy.open("wb") as target:
+            shutil.copyfileobj(source, target)
+    os.utime(copy, ns=(now.st_atime_ns, now.st_mtime_ns))
 
 
 def _is_answer(step: dict[str, Any]) -> bool:

@@ -9,7 +9,8 @@ Requests are JSON lines on standard input, one answer line each on standard outp
 ``dry_run``     list the commands that a run would give, and run none
 
 An answer holds ``ok``; a failed one also ``error`` (the name of Harbor's exception),
-``family`` (its base classes) and ``detail``. Secrets come in the environment.
+``family`` (its base classes) and ``detail``. Either holds ``usage``: tokens and cost as
+they stood after the last run. Secrets come in the environment.
 """
 
 from __future__ import annotations
@@ -32,9 +33,10 @@ from harbor.models.task.config import EnvironmentConfig
 from harbor.models.trial.config import AgentConfig
 from harbor.models.trial.paths import TrialPaths
 from sandbox_environment import DryEnvironment, SandboxEnvironment
-from trajectory import Trajectories
+from trajectory import Trajectories, copy_logs
 
 DETAIL_LIMIT = 4000
+USAGE = ("n_input_tokens", "n_output_tokens", "cost_usd")
 
 
 class MissingCliError(RuntimeError):
@@ -64,7 +66,11 @@ class Worker:
             if channel is None
             else SandboxEnvironment(**common, channel=channel)
         )
-        self.trajectories = Trajectories(trial)
+        self._kept = trial / "trajectories"
+        shown = Path(request["shown"])
+        copy_logs(shown, paths.agent_dir)
+        self.trajectories = Trajectories(trial, shown)
+        self.usage: dict[str, Any] | None = None
 
     async def setup(self) -> dict[str, Any]:
         """Start the environment and make the agent ready in it."""
@@ -106,16 +112,22 @@ class Worker:
             self._take(context)
         return {}
 
-    def _take(self, context: AgentContext) -> None:
+    def _take(self, context: AgentContext, *, has_run: bool = True) -> None:
         # What the agent left may be cut off anywhere; the run's own failure counts.
         try:
-            self.trajectories.take(self.agent, context)
+            self.trajectories.take(self.agent, context, has_run=has_run)
+            self.usage = self._usage()
         except (OSError, ValueError, KeyError, TypeError) as error:
             logging.warning("no trajectory of this run: %r", error)
 
+    def _usage(self) -> dict[str, Any]:
+        """Tokens and cost of every conversation so far; None is unknown."""
+        each = [json.loads(p.read_text())["usage"] for p in self._kept.glob("*.json")]
+        return {name: _sum(each, name) for name in USAGE}
+
     def trajectory(self, notes: dict[str, Any]) -> dict[str, Any]:
         """Write the whole session's trajectory; say whether the validator takes it."""
-        self._take(AgentContext())
+        self._take(AgentContext(), has_run=False)
         found = self.trajectories.write(notes)
         if not self.agent.capabilities.atif:
             found["answered"] = None
@@ -156,6 +168,11 @@ def _effort(request: dict[str, Any]) -> dict[str, str]:
     raise ValueError(f"agent {request['agent']} has no option for the effort")
 
 
+def _sum(each: list[dict[str, Any]], name: str) -> Any:
+    known = [usage[name] for usage in each if usage[name] is not None]
+    return sum(known) if known else None
+
+
 def _failure(error: BaseException) -> dict[str, Any]:
     family = [c.__name__ for c in type(error).__mro__ if c is not object]
     detail = " ".join(str(error).split())
@@ -191,6 +208,8 @@ async def main() -> None:
             reply = {"ok": True, **reply}
         except Exception as error:  # noqa: BLE001 (every failure is an answer)
             reply = _failure(error)
+        if worker is not None:
+            reply["usage"] = worker.usage
         answers.write(json.dumps(reply) + "\n")
         answers.flush()
 

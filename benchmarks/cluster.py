@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -124,6 +125,7 @@ def scale(params: Path, folder: Path, *, methods: int, seed_pairs: int) -> list[
     with patch("os.fsync"):  # made records may be lost with the machine
         count = publish_records(study)
         _attempts(study)
+    os.sync()  # what is read next must not wait for what was just written
     print(f"{count:,} records made in {time.monotonic() - begun:,.0f} s", flush=True)
     rows: list[Row] = []
     for part in PARTS:

@@ -128,7 +128,7 @@ def run_stage_3(bench: Bench, study: Study) -> Ran:
         return given[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ibench.stages.evidence.free_port", noted)
+        patch.setattr("ibench.serving.launch.free_port", noted)
         job = bench.open(study, f"{CELL}/relaunch")
         evidence = relaunch(job)
         job.publish(evidence)

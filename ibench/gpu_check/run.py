@@ -14,8 +14,7 @@ from ibench.gpu_check.task import Check, Task
 from ibench.gpu_check.workload import Sampler
 from ibench.records import LaunchOutcome
 from ibench.serving.engines import launcher_script
-from ibench.serving.launch import House, RunningServer, launch
-from ibench.serving.processes import free_port
+from ibench.serving.launch import House, RunningServer, launch_anywhere
 from ibench.serving.sandbox import detect
 from ibench.stages.folder import write_launcher
 
@@ -87,9 +86,8 @@ def _launched(check: Check, task: Task, folder: Path, model_dir: Path) -> Runnin
     write_launcher(folder, launcher_script(task.engine, dict(config)))
     logs = check.folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    return launch(
+    return launch_anywhere(
         folder,
-        port=free_port(),
         model_dir=model_dir,
         model_id="ibench/gpu-check",
         log_path=logs / f"{task.engine.name}.log",

@@ -8,28 +8,28 @@ name to serve) in its environment, and stays in the foreground. Ready means that
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Required, Self, TypedDict, Unpack
 
 import httpx
 
 from ibench.errors import LaunchError
 from ibench.records import Closed, Launch, LaunchOutcome
-from ibench.serving.processes import command_line, listening_ports
+from ibench.serving.probe import PROBE_TIMEOUT_S, Probe, answers, look
+from ibench.serving.processes import command_line, free_port, listening_ports
 from ibench.serving.sandbox import PROCESS_GROUP_WARNING, Sandbox, SandboxKind
 from ibench.serving.supervise import Supervised
 
-__all__ = ["LAUNCHER", "House", "RunningServer", "launch"]
+__all__ = ["LAUNCHER", "House", "RunningServer", "launch", "launch_anywhere"]
 
 LAUNCHER = "start_server.sh"
 _HOST = "127.0.0.1"
 _POLL_S = 0.05
-_PROBE_TIMEOUT_S = 2.0
 _TAIL_LINES, _TAIL_CHARS = 30, 4000
+_PORTS = 3  # tried before a host is believed to have none
 
 
 class House(Closed):
@@ -45,12 +45,14 @@ class House(Closed):
 NO_HOUSE = House()
 
 
-class _Probe(NamedTuple):
-    """One look at ``/v1/models``."""
+class Settings(TypedDict, total=False):
+    """Arguments of ``launch`` that do not depend on the port."""
 
-    ready: bool
-    models: tuple[str, ...]
-    detail: str
+    model_dir: Required[Path]
+    model_id: Required[str]
+    log_path: Required[Path]
+    sandbox_kind: Required[SandboxKind]
+    house: House
 
 
 class RunningServer:
@@ -115,7 +117,8 @@ class RunningServer:
         if self._supervised is None:
             return ()
         left = self._supervised.stop(grace_s)
-        if _answers(self.port):
+        is_ours = self.launch.outcome is not LaunchOutcome.PORT_TAKEN
+        if is_ours and answers(self.port):
             left += (f"port {self.port} still answers",)
         return left
 
@@ -189,6 +192,30 @@ def launch(
     return RunningServer(record, base_url, port, supervised)
 
 
+def launch_anywhere(
+    folder: Path, *, ready_timeout_s: float, **settings: Unpack[Settings]
+) -> RunningServer:
+    """Launch on a free port; on another one if a stranger was quicker.
+
+    Args:
+        folder: as of ``launch``.
+        ready_timeout_s: of all tries together.
+        settings: the other arguments of ``launch``.
+    """
+    end_s = time.monotonic() + ready_timeout_s
+    for left in reversed(range(_PORTS)):
+        server = launch(
+            folder,
+            port=free_port(),
+            ready_timeout_s=max(0.0, end_s - time.monotonic()),
+            **settings,
+        )
+        if server.launch.outcome is not LaunchOutcome.PORT_TAKEN or not left:
+            break
+        server.stop(0.0)
+    return server
+
+
 def _refused(
     why: tuple[LaunchOutcome, str], kind: SandboxKind, warning: str | None
 ) -> Launch:
@@ -204,7 +231,7 @@ def _refuse(launcher: Path, port: int) -> tuple[LaunchOutcome, str] | None:
     # os.access says yes to root whatever the bits are, so the bits are read.
     if not launcher.stat().st_mode & 0o111:
         return LaunchOutcome.NOT_EXECUTABLE, f"{LAUNCHER} is not executable"
-    if _answers(port):
+    if answers(port):
         return LaunchOutcome.PORT_TAKEN, f"port {port} was open before the launch"
     return None
 
@@ -215,37 +242,53 @@ def _await_ready(
     port: int,
     end_ns: int,
     clock: Callable[[], int],
-) -> tuple[LaunchOutcome, _Probe]:
-    probe = _Probe(False, (), "port never opened")
+) -> tuple[LaunchOutcome, Probe]:
+    seen = Probe(False, (), "port never opened")
     # The environment's proxy settings must not stand between us and the server.
-    with httpx.Client(timeout=_PROBE_TIMEOUT_S, trust_env=False) as client:
+    with httpx.Client(timeout=PROBE_TIMEOUT_S, trust_env=False) as client:
         while clock() < end_ns:
             code = supervised.exit_code()
             if code is not None:
                 return _returned(supervised, port, code)
-            probe = _probe(client, base_url)
-            if probe.ready:
-                return LaunchOutcome.READY, probe
+            seen = look(client, base_url)
+            if seen.ready and not _is_foreign(supervised, port):
+                return LaunchOutcome.READY, seen
+            if seen.ready:
+                return _foreign(port)
             time.sleep(_POLL_S)
     others = [p for p in listening_ports(supervised.payload()) if p != port]
-    detail = probe.detail
+    detail = seen.detail
     if others:
         detail += f"; its processes listen on {', '.join(map(str, others))}"
-    return LaunchOutcome.NEVER_READY, _Probe(False, (), detail)
+    return LaunchOutcome.NEVER_READY, Probe(False, (), detail)
 
 
 def _returned(
     supervised: Supervised, port: int, code: int
-) -> tuple[LaunchOutcome, _Probe]:
+) -> tuple[LaunchOutcome, Probe]:
     over = supervised.over_limit()
     if over is not None:
-        return LaunchOutcome.OVER_LIMIT, _Probe(False, (), over)
+        return LaunchOutcome.OVER_LIMIT, Probe(False, (), over)
+    if _is_foreign(supervised, port):
+        return _foreign(port)
     left = supervised.payload()
     detail = f"launcher returned {code}; {_name(left)}"
     outcome = LaunchOutcome.DETACHED
-    if not left and not _answers(port):
+    if not left and not answers(port):
         outcome = LaunchOutcome.EXITED
-    return outcome, _Probe(False, (), detail)
+    return outcome, Probe(False, (), detail)
+
+
+def _is_foreign(supervised: Supervised, port: int) -> bool:
+    """Whether the port answers for somebody else, which the sandbox must show."""
+    if not supervised.sees_all or not answers(port):
+        return False
+    return port not in listening_ports(supervised.payload())
+
+
+def _foreign(port: int) -> tuple[LaunchOutcome, Probe]:
+    detail = f"another program took port {port} while this one was starting"
+    return LaunchOutcome.PORT_TAKEN, Probe(False, (), detail)
 
 
 def _name(pids: tuple[int, ...]) -> str:
@@ -253,31 +296,6 @@ def _name(pids: tuple[int, ...]) -> str:
         return "no process left"
     ports = ", ".join(map(str, listening_ports(pids))) or "no port"
     return f"left {len(pids)} processes on {ports}: {command_line(pids[0])}"
-
-
-def _probe(client: httpx.Client, base_url: str) -> _Probe:
-    try:
-        answer = client.get(f"{base_url}/v1/models")
-    except httpx.ConnectError:
-        return _Probe(False, (), "port never opened")
-    except httpx.HTTPError as error:
-        return _Probe(False, (), f"/v1/models: {type(error).__name__}")
-    if answer.status_code != 200:
-        return _Probe(False, (), f"/v1/models answered {answer.status_code}")
-    try:
-        body = answer.json()
-    except ValueError:
-        return _Probe(False, (), "/v1/models answered 200 without JSON")
-    listed = body.get("data") if isinstance(body, dict) else None
-    entries = listed if isinstance(listed, list) else []
-    models = [e["id"] for e in entries if isinstance(e, dict) and "id" in e]
-    return _Probe(True, tuple(str(m) for m in models), "ready")
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as sock:
-        sock.settimeout(_PROBE_TIMEOUT_S)
-        return sock.connect_ex((_HOST, port)) == 0
 
 
 def _tail(log_path: Path) -> str:

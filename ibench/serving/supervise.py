@@ -69,6 +69,11 @@ class Supervised:
         """Say which limit of the sandbox was passed, if one was."""
         return self._process.over_limit()
 
+    @property
+    def sees_all(self) -> bool:
+        """Whether no process of the launcher can escape ``payload``."""
+        return self._kind == "bwrap"
+
     def payload(self) -> tuple[int, ...]:
         """Living processes without the sandbox's helpers."""
         helpers = {self._process.pid}

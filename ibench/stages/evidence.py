@@ -26,8 +26,7 @@ from ibench.records import (
 from ibench.serving.attach import AttachedServer
 from ibench.serving.engines import WORKBENCH_IMAGE
 from ibench.serving.fingerprint import command_lines, engines_in
-from ibench.serving.launch import LAUNCHER, RunningServer, launch
-from ibench.serving.processes import free_port
+from ibench.serving.launch import LAUNCHER, RunningServer, launch_anywhere
 from ibench.store import tree_sha256
 from ibench.workbench import OpenJob
 from ibench.workloads import set_hash, write_questions, write_requests
@@ -98,9 +97,8 @@ def launched(
 ) -> RunningServer:
     """Launch a copied submission as this profile and host do."""
     kind, house = job.sandbox(image)
-    return launch(
+    return launch_anywhere(
         copy,
-        port=free_port(),
         model_dir=job.assets.model_dir,
         model_id=job.study.model.model_id,
         log_path=log,

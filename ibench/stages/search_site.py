@@ -14,8 +14,7 @@ from ibench.measure import Measurement, Server, connect, measure_scenario
 from ibench.records import Launch, LaunchOutcome
 from ibench.search import Config, Space
 from ibench.serving.engines import launcher_script
-from ibench.serving.launch import RunningServer, launch
-from ibench.serving.processes import free_port
+from ibench.serving.launch import RunningServer, launch_anywhere
 from ibench.stages.folder import write_launcher
 from ibench.workbench import OpenJob
 
@@ -125,9 +124,8 @@ class Site:
         write_launcher(self.folder / name, script)
         kind, house = self.job.sandbox(image)
         life = Life()
-        with launch(
+        with launch_anywhere(
             self.folder / name,
-            port=free_port(),
             model_dir=self.job.assets.model_dir,
             model_id=self.job.study.model.model_id,
             log_path=self.folder / f"{name}.log",

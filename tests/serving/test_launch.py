@@ -15,7 +15,7 @@ import pytest
 
 from ibench.errors import LaunchError
 from ibench.records import LaunchOutcome
-from ibench.serving.launch import LAUNCHER, RunningServer, launch
+from ibench.serving.launch import LAUNCHER, RunningServer, launch, launch_anywhere
 from ibench.serving.processes import (
     Process,
     descendants,
@@ -172,6 +172,63 @@ def test_port_taken_before_the_launch(tmp_path: Path, kind: SandboxKind) -> None
         port = taken.getsockname()[1]
         with launched(tmp_path, SERVE, kind, port=port) as server:
             assert server.launch.outcome == LaunchOutcome.PORT_TAKEN
+
+
+@contextlib.contextmanager
+def stranger(folder: Path) -> Iterator[int]:
+    """A program that takes the port as soon as a launcher has been started on it."""
+    port = free_port()
+    script = (
+        "import http.server, pathlib, sys, time\n"
+        "while not pathlib.Path('submission/started').exists(): time.sleep(0.01)\n"
+        "class Models(http.server.BaseHTTPRequestHandler):\n"
+        "    def do_GET(self):\n"
+        "        self.send_response(200); self.end_headers()\n"
+        '        self.wfile.write(b\'{"data": [{"id": "other"}]}\')\n'
+        f"http.server.HTTPServer(('127.0.0.1', {port}), Models).serve_forever()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], cwd=folder) as process:
+        yield port
+        process.kill()
+
+
+@pytest.mark.skipif(detect() != "bwrap", reason="needs bubblewrap")
+@pytest.mark.parametrize("then", ["exec python stub.py 200 $PORT", "sleep 30"])
+def test_a_stranger_on_the_port_is_not_the_submission(
+    tmp_path: Path, then: str
+) -> None:
+    with (
+        stranger(tmp_path) as port,
+        launched(tmp_path, f"touch started; sleep 1; {then}", "bwrap", port=port) as s,
+    ):
+        assert s.launch.outcome == LaunchOutcome.PORT_TAKEN
+        assert f"took port {port}" in s.launch.detail
+
+
+@pytest.mark.skipif(detect() != "bwrap", reason="needs bubblewrap")
+def test_the_next_try_has_another_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, model = tmp_path / "submission", tmp_path / "model"
+    folder.mkdir()
+    model.mkdir()
+    (folder / "stub.py").write_text(STUB)
+    (folder / LAUNCHER).write_text(f"#!/bin/sh\ntouch started; sleep 1; {SERVE}\n")
+    (folder / LAUNCHER).chmod(0o755)
+    with stranger(tmp_path) as port:
+        given = iter([port, free_port()])
+        monkeypatch.setattr("ibench.serving.launch.free_port", lambda: next(given))
+        with launch_anywhere(
+            folder,
+            model_dir=model,
+            model_id="name",
+            log_path=tmp_path / "server.log",
+            ready_timeout_s=20.0,
+            sandbox_kind="bwrap",
+        ) as server:
+            assert server.launch.outcome == LaunchOutcome.READY
+            assert server.port != port
+    assert list(given) == []
 
 
 def test_ignoring_term_ends_in_kill(tmp_path: Path, kind: SandboxKind) -> None:

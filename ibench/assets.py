@@ -68,14 +68,16 @@ class Assets:
         """Every file of the base model, after a look whether it is what it was.
 
         Raises:
+            OfflineError: it was not fetched.
             DataError: a file was changed since it was fetched, or made here.
         """
+        folder = self.model_dir
         source = model_source(self.study.model, self.study.profile.model)
         locked = None
         if source is not None:
             files = read_lock(self.study.params).sources[source.key]
             locked = {name: entry.sha256 for name, entry in files.items()}
-        return check_snapshot(self.model_dir, locked)
+        return check_snapshot(folder, locked)
 
     def _at(self, source: Source) -> Path:
         name = self.study.profile.name

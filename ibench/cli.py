@@ -127,6 +127,7 @@ def _spec(args: argparse.Namespace) -> LoadSpec:
 
 
 def _score(args: argparse.Namespace) -> int:
+    from ibench.measuring import allocated_gpus, announced, measuring  # noqa: PLC0415
     from ibench.show import phase_lines  # noqa: PLC0415
     from ibench.stages.score import score, score_lines  # noqa: PLC0415
     from ibench.study import Study  # noqa: PLC0415
@@ -134,13 +135,15 @@ def _score(args: argparse.Namespace) -> int:
     study = Study(args.profile, Path(args.params), Path(args.results))
     name = "".join(c if c.isalnum() else "-" for c in args.target).strip("-")[-60:]
     folder = args.out or Path(args.results) / "scores" / f"{args.scenario}-{name}"
-    found, phases = score(
-        study,
-        args.target,
-        args.scenario,
-        folder.resolve(),
-        with_baseline=args.baseline,
-    )
+    gpus = allocated_gpus() if study.host.gpu else ()
+    with measuring(study.results, gpus, announced(sys.stderr)):
+        found, phases = score(
+            study,
+            args.target,
+            args.scenario,
+            folder.resolve(),
+            with_baseline=args.baseline,
+        )
     for phase in phases:
         print("\n".join(phase_lines(phase)))
     print("\n".join(score_lines(found)))

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import TypeAlias
 
 from ibench.errors import EngineError
 from ibench.paramfile import named
+from ibench.params import Method
 from ibench.records import sha256_of
 from ibench.serving.containers import build_argv, image_name
 from ibench.serving.engines import Container, Engine, Setting, Venv
@@ -118,7 +119,12 @@ def make_image(params: Path, image: str, cache: Path, say: Say) -> str:
 
 
 def prepare_engines(
-    study: Study, cache: Path, bin_folder: Path, say: Say, pythons: Mapping[str, str]
+    study: Study,
+    cache: Path,
+    bin_folder: Path,
+    say: Say,
+    pythons: Mapping[str, str],
+    methods: Sequence[Method] | None = None,
 ) -> None:
     """Build and check every engine that a study names.
 
@@ -128,12 +134,13 @@ def prepare_engines(
         bin_folder: of the workbench's commands.
         say: told what takes minutes, and what was checked.
         pythons: interpreters by minor version.
+        methods: other ones than the profile's.
 
     Raises:
         EngineError: an environment does not build.
         ParameterError: an installed engine refuses a flag of the study.
     """
-    for name, uses in _uses(study).items():
+    for name, uses in _uses(study, methods).items():
         engine = study.engine(name)
         if engine.environment is not None:
             say(make_engine(study.params, name, cache, say, pythons))
@@ -159,12 +166,12 @@ def _key(engine: Engine, uses: Uses) -> str:
     return sha256_of([engine.model_dump(mode="json"), asked, own])
 
 
-def _uses(study: Study) -> dict[str, Uses]:
+def _uses(study: Study, methods: Sequence[Method] | None) -> dict[str, Uses]:
     """Configurations by engine, each with the file that holds it."""
     profile, path = study.profile, study.profile_path
     own: dict[str, Setting] = dict(profile.baseline_config)
     uses = {profile.baseline_engine: [(path, [own])]}
-    for method in profile.methods:
+    for method in profile.methods if methods is None else methods:
         if method.kind == "default":
             uses.setdefault(method.engine, []).append((path, [{}]))
         elif method.kind == "search":

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
 from ibench.errors import MetricUndefinedError
+from ibench.gpu_choice import chosen_gpus, started
 from ibench.records import EnergySource, GpuUse
 
 __all__ = ["GpuMeter", "GpuUse", "Nvml", "energy_per_token_j"]
@@ -67,6 +68,7 @@ class GpuMeter:
         period_s: time between samples.
         pids: gives the processes to count, such as a server's tree, whenever NVML
             lists one that was not ours before; by default all processes count.
+        gpus: numbers or UUIDs of those to read; None is every one of the host.
         clock_ns: a monotonic clock, nanoseconds.
     """
 
@@ -76,11 +78,12 @@ class GpuMeter:
         *,
         period_s: float = 0.1,
         pids: Callable[[], Collection[int]] | None = None,
+        gpus: tuple[str, ...] | None = None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         """Keep the settings; nothing is read before the ``with`` block."""
         self._nvml, self._period_s = nvml, period_s
-        self._pids, self._clock_ns = pids, clock_ns
+        self._pids, self._clock_ns, self._gpus = pids, clock_ns, gpus
         self._devices: list[_Device] = []
         self._memory = _Memory()
         self._ours = set[int]()
@@ -90,10 +93,10 @@ class GpuMeter:
 
     def __enter__(self) -> Self:
         """Take the first sample and start the thread, where there is a GPU."""
-        self._nvml = _started(self._nvml)
+        self._nvml = started(self._nvml)
         if self._nvml is None:
             return self
-        self._devices = _devices(self._nvml)
+        self._devices = _devices(self._nvml, self._gpus)
         if self._devices:
             self._sample()
             self._pool = ThreadPoolExecutor(1, thread_name_prefix="gpu-meter")
@@ -169,24 +172,10 @@ class GpuMeter:
         )
 
 
-def _started(nvml: Nvml | None) -> Nvml | None:
-    if nvml is None:
-        try:
-            import pynvml  # noqa: PLC0415 (only where the GPU is asked for)
-        except ImportError:
-            return None
-        nvml = pynvml
+def _devices(nvml: Nvml, names: tuple[str, ...] | None) -> list[_Device]:
+    """The chosen GPUs; none when one cannot be opened, for sums would lack it."""
     try:
-        nvml.nvmlInit()
-    except nvml.NVMLError:
-        return None
-    return nvml
-
-
-def _devices(nvml: Nvml) -> list[_Device]:
-    """All GPUs; none when one of them cannot be opened, for sums would lack it."""
-    try:
-        return [_Device(nvml, i) for i in range(nvml.nvmlDeviceGetCount())]
+        return [_Device(nvml, i) for i in chosen_gpus(nvml, names)]
     except nvml.NVMLError:
         return []
 

@@ -8,17 +8,15 @@ else: an exit code of zero or an executed notebook prove nothing.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -31,6 +29,7 @@ from ibench.errors import (
     StageTimeoutError,
     UserError,
 )
+from ibench.measuring import measuring
 from ibench.notebook import check_parameters
 from ibench.reuse import adopt
 from ibench.serving.processes import descendants
@@ -43,7 +42,9 @@ __all__ = ["StageRunner"]
 
 GRACE_S = 5.0
 POLL_S = 0.1
-SAVE_S = 25.0  # schedulers give 30 s and more between TERM and KILL
+# Schedulers give 30 s and more between TERM and KILL. Of these a session takes about
+# eleven at most to end its agent and read its records; the rest is for its files.
+SAVE_S = 25.0
 # What a notebook dies of that says nothing about what it measured.
 MACHINE = {
     "SandboxError": InfrastructureError,
@@ -115,35 +116,16 @@ class StageRunner:
 
     @contextmanager
     def _measuring(self, job: Job) -> Iterator[None]:
-        """Two load tests never overlap on a GPU, nor on a host without GPUs given.
-
-        Who was given GPUs shares the host and locks these; everybody else locks the
-        host. The host is in the names: a lock on a network file system is everywhere.
-        """
         if not job.exclusive:
             yield
             return
-        self.study.results.mkdir(parents=True, exist_ok=True)
-        host = f".measuring.{socket.gethostname()}"
-        names = {f"{host}.lock": fcntl.LOCK_SH if self.gpus else fcntl.LOCK_EX}
-        # Sorted: two holders of the same GPUs never wait for each other.
-        names |= {f"{host}.gpu-{gpu}.lock": fcntl.LOCK_EX for gpu in sorted(self.gpus)}
-        with ExitStack() as held:
-            for name, how in names.items():
-                self._lock(job, held, self.study.results / name, how)
-            yield
 
-    def _lock(self, job: Job, held: ExitStack, path: Path, how: int) -> None:
-        lock = held.enter_context(path.open("w"))
-        while True:
-            try:
-                fcntl.flock(lock, how | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self.line.show(job.name, "waiting for the machine", None, None, "")
-                self._raise_if_stopped(job)
-                time.sleep(POLL_S)
-            else:
-                return
+        def waits() -> None:
+            self.line.show(job.name, "waiting for the machine", None, None, "")
+            self._raise_if_stopped(job)
+
+        with measuring(self.study.results, self.gpus, waits):
+            yield
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

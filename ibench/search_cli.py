@@ -39,6 +39,8 @@ def add_search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace]
 
 
 def _search(args: argparse.Namespace) -> int:
+    from ibench.engines import find_pythons, prepare_engines  # noqa: PLC0415
+    from ibench.measuring import allocated_gpus, announced, measuring  # noqa: PLC0415
     from ibench.search.lines import submission_lines, trial_line  # noqa: PLC0415
     from ibench.stages.search_alone import (  # noqa: PLC0415
         fixed_parameters,
@@ -46,22 +48,28 @@ def _search(args: argparse.Namespace) -> int:
         search_job,
     )
     from ibench.study import Study  # noqa: PLC0415
+    from ibench.workbench import REPOSITORY  # noqa: PLC0415
 
     study = Study(args.profile, Path(args.params), Path(args.results))
     method = _method(args, study)
     job = search_job(study, method, args.scenario, args.seeds, args.budget_s)
     fixed = fixed_parameters(study, method)
+    # A flag that the engine lacks is one line now, not a budget of crashed trials.
+    cache, folder = REPOSITORY / ".cache", Path(sys.executable).parent
+    prepare_engines(study, cache, folder, print, find_pythons(), [method])
     print(f"{job.cell.path if job.cell else ''}: {job.spec['budget']['search_s']:g} s")
-    found, folder = search_alone(
-        study, method, job, lambda t: print(trial_line(t, fixed), flush=True)
-    )
+    gpus = allocated_gpus() if study.host.gpu else ()
+    with measuring(study.results, gpus, announced(sys.stderr)):
+        found, made = search_alone(
+            study, method, job, lambda t: print(trial_line(t, fixed), flush=True)
+        )
     print("\n".join(submission_lines(found)))
-    if folder is None:
+    if made is None:
         late = all(t.outcome == "late" for t in found.trials)
         raise (UserError if late else StageError)("; ".join(found.warnings))
     for line in found.warnings:
         print(f"warning: {line}", file=sys.stderr)
-    print(folder / "start_server.sh")
+    print(made / "start_server.sh")
     return 0
 
 

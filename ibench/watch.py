@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
+from ibench.agents.links import read_head
 from ibench.agents.redact import Redactor
 from ibench.errors import CorruptResultError, ParameterError
 from ibench.records import Evaluation, Submission
@@ -26,6 +27,7 @@ __all__ = ["State", "View", "sessions", "status_lines", "stop_session", "view_li
 State: TypeAlias = Literal["running", "waiting", "over"]
 SAVED = "session.json"  # written while it runs, and what it goes on from
 TAIL_BYTES = 16_384
+EVALUATIONS_BYTES = 16 * 2**20
 LINE_KEPT = 100
 # Colours and cursor movements: a transcript must not act on who looks at it.
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?")
@@ -74,7 +76,7 @@ def sessions(
     """
     found = []
     for job in _agent_jobs(study):
-        if _root(study, job).is_dir():
+        if _is_open(study, job):
             # One that ends just now takes its files away: the next look finds it over.
             with suppress(FileNotFoundError):
                 found.append(_unfinished(study, job, lines, clock()))
@@ -141,11 +143,21 @@ def _root(study: Study, job: Job) -> Path:
     return study.root / ".work" / job.run_id[:12]
 
 
+def _is_open(study: Study, job: Job) -> bool:
+    """Whether a session has begun and has no record; a relaunch uses its folder."""
+    if not _root(study, job).is_dir():
+        return False
+    try:
+        return run_id_on_disk(job.folder) != job.run_id
+    except CorruptResultError:
+        return False
+
+
 def _runs(study: Study, job: Job) -> bool:
     """Whether it is under way; one that waits left its status to an earlier attempt."""
     root = _root(study, job)
     waits = (root / SAVED).exists() and not (job.folder / STATUS).exists()
-    return root.is_dir() and not waits
+    return _is_open(study, job) and not waits
 
 
 def _unfinished(study: Study, job: Job, lines: int, now: float) -> View:
@@ -207,12 +219,10 @@ def _sum(read: int | None, written: int | None) -> int | None:
 def _evaluations(path: Path) -> list[Evaluation]:
     """The agent's log so far; a line that is being written is left out."""
     rows: list[Evaluation] = []
-    if not path.is_file():
-        return rows
-    for line in path.read_text(errors="replace").splitlines():
+    data = read_head(path, EVALUATIONS_BYTES) or b""
+    for line in data.decode(errors="replace").splitlines():
         try:
-            values: dict[str, Any] = json.loads(line)
-            rows.append(Evaluation.model_validate(values))
+            rows.append(Evaluation.model_validate_json(line))
         except ValueError:
             continue
     return rows

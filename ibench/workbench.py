@@ -7,17 +7,20 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Callable
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from ibench.assets import Assets
-from ibench.errors import ParameterError, SandboxError
+from ibench.errors import InfrastructureError, ParameterError, SandboxError
+from ibench.gpu_choice import gpu_users
 from ibench.notebook import source_sha256
 from ibench.params import PaperScenario, SeedPair
 from ibench.records import Closed, Provenance, Record
 from ibench.serving.containers import image_name
+from ibench.serving.devices import visible_gpus
 from ibench.serving.engines import WORKBENCH_IMAGE, Container
 from ibench.serving.launch import House
 from ibench.serving.sandbox import SandboxKind, container_runtime, detect
@@ -34,7 +37,7 @@ from ibench.store import (
 )
 from ibench.study import NOTEBOOKS, Cell, Job, Study, load_engine
 
-__all__ = ["REPOSITORY", "OpenJob", "describe_host", "open_job", "visible_gpus"]
+__all__ = ["REPOSITORY", "OpenJob", "describe_host", "open_job"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 VERSIONED = ("ibench", "torch", "transformers", "httpx", "papermill", "pandas")
@@ -57,6 +60,7 @@ class OpenJob:
         self._started = time.monotonic()
         self._started_utc = _utc()
         self._files: list[Path] = []
+        self._then: list[Callable[[], None]] = []
 
     @property
     def cell(self) -> Cell:
@@ -94,7 +98,9 @@ class OpenJob:
 
         Raises:
             SandboxError: a runtime that does not work here.
+            InfrastructureError: somebody else is on the GPU.
         """
+        self._refuse_used_gpu()
         spec = self.study.profile.isolation
         kind = detect(spec.runtime)
         if kind not in ("apptainer", "podman") and self._only_as_image(image):
@@ -110,11 +116,27 @@ class OpenJob:
             # An image holds its engine and says itself where.
             engines=None if in_container else cache / "engines",
             image=image_name(image, kind, cache / "images") if in_container else None,
-            gpus=visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES")),
+            gpus=self.gpus,
             memory_mib=spec.memory_mib,
             disk_mib=spec.disk_mib,
         )
         return kind, house
+
+    @property
+    def gpus(self) -> tuple[str, ...] | None:
+        """GPUs that this process was given; None where nobody chose."""
+        return visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+    def _refuse_used_gpu(self) -> None:
+        """Nothing of ours runs between two launches: who is there is a stranger."""
+        if not self.study.host.gpu:
+            return
+        users = gpu_users(self.gpus)
+        if users:
+            raise InfrastructureError(
+                f"GPU in use by {', '.join(users)}: wait for it, end it if it is "
+                "yours, or take another GPU; nothing was measured"
+            )
 
     def _only_as_image(self, image: str) -> bool:
         if image == WORKBENCH_IMAGE:
@@ -135,6 +157,10 @@ class OpenJob:
         """Let the record vouch for a file of the stage folder."""
         self._files.append(self.folder / name)
 
+    def once_published(self, step: Callable[[], None]) -> None:
+        """Put off what must not happen before the record is there."""
+        self._then.append(step)
+
     def publish(self, result: Any) -> Record:  # noqa: ANN401 (the union is Record's)
         """Write the record: last, atomically; afterwards the stage is finished."""
         self.status.phase("publishing")
@@ -150,6 +176,8 @@ class OpenJob:
             result=result,
         )
         publish(self.folder, record)
+        for step in self._then:
+            step()
         return record
 
     def _provenance(self) -> Provenance:
@@ -212,13 +240,6 @@ def open_job(
     if method != "baseline":
         study.method(method)
     return OpenJob(study, study.job(f"{scenario}/{method}/{seeds}/{stage}"))
-
-
-def visible_gpus(variable: str | None) -> tuple[int, ...] | None:
-    """Device numbers of ``CUDA_VISIBLE_DEVICES``; None where nobody chose."""
-    if variable is None:
-        return None
-    return tuple(int(n) for n in variable.split(",") if n.strip().isdigit())
 
 
 def _utc() -> str:

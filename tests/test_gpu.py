@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from ibench.errors import MetricUndefinedError
 from ibench.gpu import GpuMeter, GpuUse, energy_per_token_j
+from ibench.gpu_choice import chosen_gpus, gpu_users
 
 MIB = 1024 * 1024
 SERVER, OTHER = 100, 200
@@ -57,6 +58,9 @@ class FakeNvml:
 
     def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
         return index
+
+    def nvmlDeviceGetUUID(self, handle: int) -> str:
+        return UUIDS[handle]
 
     def nvmlDeviceGetName(self, handle: int) -> str | bytes:
         return f"GPU {handle}" if handle else b"GPU 0"
@@ -306,3 +310,58 @@ def test_a_use_is_closed() -> None:
     use = measured(FakeNvml([[{}]]))
     with pytest.raises(ValidationError, match="frozen"):
         setattr(use, "energy_j", 1.0)  # noqa: B010 (mypy refuses the plain form)
+
+
+UUIDS = ("GPU-aaaa1111-2222", "GPU-bbbb1111-2222", "GPU-aaaa9999-2222")
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (None, [0, 1, 2]),
+        (("1",), [1]),
+        (("2", "0"), [0, 2]),
+        (("GPU-bbbb1111-2222",), [1]),
+        (("GPU-aaaa9",), [2]),
+        # Numbers that a scheduler counted anew, or a MIG device: all that are shown.
+        (("7",), [0, 1, 2]),
+        (("MIG-1",), [0, 1, 2]),
+        ((), []),
+    ],
+)
+def test_gpus_are_chosen_by_number_or_uuid(
+    names: tuple[str, ...] | None, expected: list[int]
+) -> None:
+    assert chosen_gpus(FakeNvml([[{}]] * 3), names) == expected
+
+
+def test_energy_is_that_of_the_gpus_the_run_was_given() -> None:
+    nvml = FakeNvml([[{SERVER: MIB}], [{OTHER: MIB}]], energy_mj=[1000, 3000])
+    with GpuMeter(nvml, period_s=60.0, gpus=("1",)) as meter:
+        pass
+    use = meter.use()
+    assert use is not None
+    assert (use.gpus, use.energy_j) == (("GPU 1",), 2.0)
+    assert list(use.peak_mib_by_pid) == [OTHER]
+
+
+def test_who_is_on_a_gpu_is_named_unless_it_lets_go_in_time() -> None:
+    now = itertools.count()
+
+    def users(
+        names: tuple[str, ...], *looks: dict[int, int | None] | None
+    ) -> list[str]:
+        nvml = FakeNvml([[{}], list(looks)])
+        found = gpu_users(
+            names, nvml, wait_s=4.0, clock=lambda: next(now), sleep=lambda s: None
+        )
+        assert nvml.open == 0
+        return found
+
+    stays: dict[int, int | None] = {OTHER: 3 * 1024 * MIB}
+    assert users(("1",), stays) == [f"pid {OTHER} on GPU 1, 3.0 GiB"]
+    assert users(("1",), {SERVER: None}) == [f"pid {SERVER} on GPU 1"]
+    assert users(("1",), stays, stays, {}) == []
+    assert users(("0",), stays) == []
+    assert users(("1",), None) == []  # a reading that this driver does not have
+    assert gpu_users(None, FakeNvml([[stays]], loads=False)) == []

@@ -30,7 +30,8 @@ ALLOWED: dict[str, str] = {
     "notebook": "errors records",
     "workloads": "errors records",
     "intervals": "errors metrics",
-    "gpu": "errors records",
+    "gpu": "errors records gpu_choice",
+    "gpu_choice": "",
     "summary": "errors records params metrics intervals",
     "stopping": "params metrics intervals load",
     "load": "errors records metrics",
@@ -48,11 +49,13 @@ ALLOWED: dict[str, str] = {
         "errors records params paramfile store workloads measure serving "
         "gates.quality engines"
     ),
-    "workbench": "errors records params store study status notebook assets serving",
+    "workbench": (
+        "errors records params store study status notebook assets serving gpu_choice"
+    ),
     "reuse": "store study",
-    "watch": "agents.redact errors records status store study",
+    "watch": "agents.links agents.redact errors records status store study",
     "prices": "paramfile records",
-    "engines": "errors records paramfile serving study",
+    "engines": "errors records params paramfile serving study",
     "stages": (
         "errors records params metrics store study workbench workloads measure "
         "serving status search agents gates analysis gpu intervals prices runs "
@@ -60,9 +63,11 @@ ALLOWED: dict[str, str] = {
     ),
     "grid": "errors store study",
     "cluster": (
-        "errors records params paramfile store study grid runner status report"
+        "errors records params paramfile store study grid measuring runner status "
+        "report"
     ),
-    "runner": "errors reuse store study status notebook serving",
+    "measuring": "",
+    "runner": "errors measuring reuse store study status notebook serving",
     "report": "errors store",
     "paper": "runs errors records params paramfile analysis store study notebook",
     "explore": (
@@ -79,13 +84,13 @@ ALLOWED: dict[str, str] = {
         "errors records hosts params paramfile metrics store study workloads measure "
         "serving gpu doctor stages.folder workbench"
     ),
-    "trajectories": "errors records",
+    "trajectories": "agents.links errors records",
     "site": "runs errors records params analysis paper.data store study",
     "loadtest": (
         "errors records params intervals load stopping summary store workloads"
     ),
-    "cli": "errors params load.arrivals loadtest show stages study",
-    "search_cli": "errors params search stages study",
+    "cli": "errors params load.arrivals loadtest measuring show stages study",
+    "search_cli": "engines errors measuring params search stages study workbench",
     "__init__": "",
     "__main__": (
         "agents.cli cli search_cli gpu_check.cli cluster crate engines plan doctor "

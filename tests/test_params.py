@@ -6,13 +6,17 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ibench.agents.session import HURRY_CLOSE_S, HURRY_GRACE_S
 from ibench.errors import ParameterError
 from ibench.paramfile import load_yaml, named
 from ibench.params import PaperScenario, Profile
 from ibench.records import sha256_of
+from ibench.runner import SAVE_S
 from ibench.study import Study
 
 PARAMS = Path(__file__).parents[1] / "params"
+# How long after its deadline a session may end, and what a preempted one's files take.
+OVERRUN_S, FILES_S = 3.0, 10.0
 
 
 @pytest.fixture
@@ -66,6 +70,13 @@ def test_every_shipped_profile_loads(profile: str, tmp_path: Path) -> None:
     study = Study(profile, PARAMS, tmp_path)
     assert study.jobs["aggregation"].needs
     assert len({job.run_id for job in study.jobs.values()}) == len(study.jobs)
+
+
+@pytest.mark.parametrize("path", sorted((PARAMS / "profiles").glob("*.yaml")))
+def test_a_session_of_a_shipped_profile_ends_in_time(path: Path) -> None:
+    grace_s = load_yaml(Profile, path).budget.grace_s
+    assert grace_s + 0.5 < OVERRUN_S
+    assert min(grace_s, HURRY_GRACE_S) + HURRY_CLOSE_S + FILES_S < SAVE_S
 
 
 def test_scenario_d_runs_at_its_declared_concurrency(tmp_path: Path) -> None:

@@ -15,9 +15,12 @@ import pytest
 from ibench.agents.saved import Saved
 from ibench.errors import ParameterError
 from ibench.records import Submission
+from ibench.stages.folder import submission
+from ibench.status import STOP
 from ibench.store import load_record
 from ibench.study import Study
 from ibench.watch import View, sessions, status_lines, stop_session, view_lines
+from ibench.workbench import OpenJob
 from tests.explore.talking import CELL, KEY, MARKUP, begun, talking_study
 
 REPOSITORY = Path(__file__).parents[1]
@@ -111,6 +114,36 @@ def test_a_session_that_waits_to_go_on_is_not_called_running(study: Study) -> No
     assert line.endswith("0 evaluations, 1,234 tokens in the turns that ended")
     with pytest.raises(ParameterError, match="running: none"):
         stop_session(study, CELL)
+
+
+def test_a_relaunch_in_the_sessions_folder_is_no_session(study: Study) -> None:
+    job = OpenJob(study, study.job(f"{CELL}/submission"))
+    target = job.folder / "submission"
+    job.publish(submission(job, target, outcome="finished", budget_s=9.0, used_s=3.0))
+    (study.root / ".work" / job.job.run_id[:12] / "workspace").mkdir(parents=True)
+    (view,) = sessions(study)
+    assert (view.state, view.phase) == ("over", "finished")
+    assert sessions(study, over=False) == []
+    with pytest.raises(ParameterError, match="running: none"):
+        stop_session(study, CELL)
+    assert not (job.folder / STOP).exists()
+
+
+def test_an_endless_log_and_a_linked_one_are_looked_at_all_the_same(
+    study: Study,
+) -> None:
+    root = study.root / ".work" / study.job(f"{CELL}/submission").run_id[:12]
+    (root / "workspace").mkdir(parents=True)
+    log = root / "workspace" / "evaluations.jsonl"
+    with log.open("wb") as stream:
+        stream.truncate(10 * 2**30)
+    assert [v.evaluations for v in sessions(study)] == [0]
+    log.unlink()
+    log.symlink_to("/dev/zero")
+    assert [v.evaluations for v in sessions(study)] == [0]
+    log.unlink()
+    log.write_text("[" * 100_000)
+    assert [v.evaluations for v in sessions(study)] == [0]
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"n_input_tokens": 1'])

@@ -11,8 +11,11 @@
    after a pause that doubles; the clock goes on. After ``provider_tries`` in a row the
    session stops as an infrastructure outcome.
 5. A session without one answer of the model has not taken place, however it ended.
-6. No credit, a refused login, an unknown model, a missing program: infrastructure too,
-   at once. A refusal on safety grounds ends the session as the agent's own outcome.
+6. No credit, a refused login, an unknown model, a missing program, a driver that died:
+   infrastructure too, at once. A refusal on safety grounds ends the session as the
+   agent's own outcome.
+
+The counts survive a preemption; a session that its provider stopped has its tries anew.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from ibench.params import Continuation
 
 __all__ = [
     "INFRASTRUCTURE",
+    "Counts",
     "Decision",
     "Rules",
     "Turn",
@@ -45,6 +49,7 @@ TurnKind: TypeAlias = Literal[
     "login_failed",
     "no_model",
     "missing_cli",
+    "driver_lost",
 ]
 INFRASTRUCTURE: frozenset[str] = frozenset(
     {
@@ -54,6 +59,7 @@ INFRASTRUCTURE: frozenset[str] = frozenset(
         "login_failed",
         "no_model",
         "missing_cli",
+        "driver_lost",
     }
 )
 MAX_PAUSE_S = 120.0
@@ -71,23 +77,37 @@ _BY_ERROR: dict[str, TurnKind] = {
     "ApiConnectionClosedError": "provider_down",
     "ApiResponseStalledError": "provider_down",
     "NetworkConnectionError": "provider_down",
+    "InfrastructureError": "driver_lost",
 }
+# A number is a status where one is spoken of: tests, too, can pass 429 times.
+_STATUS = r"(?:\bHTTP(?:/[\d.]+)?|\bstatus(?:[ _]?code)?|\bcode|\berror)[\"'\\\s:=(]*"
+_CREDIT = r"insufficient_quota|credit balance is too low|billing_error"
+_CONNECTION = (
+    r"ECONNREFUSED|ENOTFOUND|Connection ?Refused|Unable to connect|Connection error"
+    r"|error sending request|stream disconnected"
+)
 # What providers answer, word for word, where Harbor saw an error without a class.
 _BY_WORDS: tuple[tuple[str, TurnKind], ...] = (
-    (r"insufficient_quota|credit balance is too low|billing_error", "out_of_credit"),
     (
         r"authentication_error|invalid_api_key|AuthenticationError|\b401 Unauthorized"
         r"|invalid x-api-key|token (has )?expired|Please run /login",
         "login_failed",
     ),
-    (r"rate_limit_error|RateLimitError|rate_limit_exceeded|\b429\b", "rate_limited"),
-    (r"overloaded_error|ServiceUnavailable|InternalServerError", "provider_down"),
     (
-        r"ECONNREFUSED|ENOTFOUND|ConnectionRefused|Unable to connect|Connection error"
-        r"|error sending request|stream disconnected",
+        r"rate_limit_error|RateLimitError|rate_limit_exceeded|\b429 Too Many Requests"
+        rf"|{_STATUS}429\b",
+        "rate_limited",
+    ),
+    (
+        r"overloaded_error|(?<![\"'])\b(?:ServiceUnavailable|InternalServerError)",
         "provider_down",
     ),
+    (_CONNECTION, "provider_down"),
 )
+# The agent's own server fails on this host: what names it this close says nothing of
+# the provider.
+_LOCAL = re.compile(r"\b127\.\d+\.\d+\.\d+|\blocalhost\b|\[::1\]|\b0\.0\.0\.0\b", re.I)
+_BEFORE, _AFTER = 200, 60
 
 
 @dataclass(frozen=True)
@@ -98,6 +118,7 @@ class Turn:
         error: name of what Harbor raised, None if the program ended well.
         family: that name and its base classes'.
         exit_code: of a script; Harbor tells success from failure only.
+        provider: where the agent's model answers, as ``host:port``, if it is told so.
     """
 
     took_s: float
@@ -105,6 +126,7 @@ class Turn:
     family: tuple[str, ...] = ()
     detail: str = ""
     exit_code: int | None = None
+    provider: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,15 +143,37 @@ def classify(turn: Turn) -> TurnKind:
     if turn.error is None:
         return "ended"
     # Providers answer 429 for both, and only one of them passes by waiting.
-    if re.search(_BY_WORDS[0][0], turn.detail, re.I):
+    if re.search(_CREDIT, turn.detail, re.I):
         return "out_of_credit"
     for name in (turn.error, *turn.family):
+        if name == "NetworkConnectionError" and _is_local(turn):
+            return "failed"
         if name in _BY_ERROR:
             return _BY_ERROR[name]
     for pattern, kind in _BY_WORDS:
-        if re.search(pattern, turn.detail, re.I):
+        if any(not local for local in _places(pattern, turn)):
             return kind
     return "provider_down" if "ApiError" in turn.family else "failed"
+
+
+def _places(pattern: str, turn: Turn) -> list[bool]:
+    """Every place where it is said: whether of a server on the agent's own host."""
+    # The agent's command comes first, and with it the task.
+    text = turn.detail.partition(" stdout: ")[2] or turn.detail
+    for provider in turn.provider:
+        text = text.replace(provider, "provider")
+    places = []
+    for said in re.finditer(pattern, text, re.I):
+        event = text.rfind('{"', 0, said.start())
+        begin = max(0, event, said.start() - _BEFORE)
+        places.append(bool(_LOCAL.search(text, begin, said.end() + _AFTER)))
+    return places
+
+
+def _is_local(turn: Turn) -> bool:
+    """Whether every connection that failed was one to the agent's own host."""
+    places = _places(rf"{_CONNECTION}|curl: \(\d+\)|Connection timed out", turn)
+    return bool(places) and all(places)
 
 
 def without_answer(turn: Turn | None) -> TurnKind:
@@ -141,7 +185,7 @@ def without_answer(turn: Turn | None) -> TurnKind:
 def needs_a_person(turn: Turn) -> bool:
     """Whether waiting cannot help: somebody must log in, pay, install or choose."""
     kind = classify(turn)
-    return kind in INFRASTRUCTURE and kind not in _TRANSIENT
+    return kind in INFRASTRUCTURE and kind not in (*_TRANSIENT, "driver_lost")
 
 
 def continuation_text(left_s: float) -> str:
@@ -155,22 +199,45 @@ def continuation_text(left_s: float) -> str:
     )
 
 
+@dataclass(frozen=True)
+class Counts:
+    """What the rules hold against an agent and its provider so far.
+
+    Attributes:
+        fresh_starts: the first conversation, and those begun after a failure.
+        idle: short turns in a row.
+        refusals: the provider's, in a row.
+        failures: of the agent's program, in a row.
+    """
+
+    fresh_starts: int = 1
+    idle: int = 0
+    refusals: int = 0
+    failures: int = 0
+
+
 class Rules:
-    """Counts turns and decides; one per session, its counts survive preemption.
+    """Counts turns and decides; one per life, its counts survive preemption.
 
     Args:
         rules: the agent's.
         resumable: whether it can go on with its conversation.
-        fresh_starts: the first conversation, and those begun after a failure.
+        counts: an earlier life's.
     """
 
     def __init__(
-        self, rules: Continuation, *, resumable: bool, fresh_starts: int = 1
+        self, rules: Continuation, *, resumable: bool, counts: Counts | None = None
     ) -> None:
-        """Begin with nothing against the agent."""
+        """Begin where an earlier life ended."""
         self._rules, self._resumable = rules, resumable
-        self.fresh_starts = fresh_starts
-        self._idle = self._refusals = self._failures = 0
+        counts = counts or Counts()
+        self._fresh_starts, self._idle = counts.fresh_starts, counts.idle
+        self._refusals, self._failures = counts.refusals, counts.failures
+
+    @property
+    def counts(self) -> Counts:
+        """What the next life must know."""
+        return Counts(self._fresh_starts, self._idle, self._refusals, self._failures)
 
     def after(self, turn: Turn, left_s: float) -> Decision:
         """Decide what follows a turn, with ``left_s`` on the clock."""
@@ -202,7 +269,7 @@ class Rules:
             return Decision("end", "crashed")
         if self._resumable and self._failures % 2:
             return Decision("resume", pause_s=rules.restart_pause_s)
-        if self.fresh_starts >= rules.fresh_starts:
+        if self._fresh_starts >= rules.fresh_starts:
             return Decision("end", "crashed")
-        self.fresh_starts += 1
+        self._fresh_starts += 1
         return Decision("fresh", pause_s=rules.restart_pause_s)

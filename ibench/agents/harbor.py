@@ -17,15 +17,21 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 from ibench.agents.access import Access
-from ibench.agents.continuation import Turn, needs_a_person
+from ibench.agents.continuation import (
+    INFRASTRUCTURE,
+    Turn,
+    classify,
+    needs_a_person,
+)
 from ibench.agents.driver import Usage
 from ibench.agents.install import Installed
 from ibench.agents.links import own_path
 from ibench.agents.places import Places, open_request, with_agent, worker_env
 from ibench.agents.worker_process import Worker, WorkerError
-from ibench.errors import AccessError
+from ibench.errors import AccessError, InfrastructureError
 from ibench.params import HarborAgent
 from ibench.serving.limits import LimitWatch
 from ibench.serving.processes import Process
@@ -76,16 +82,21 @@ class HarborDriver:
         self._process: Process | None = None
         self._worker: Worker | None = None
         self._watch: LimitWatch | None = None
-        self._started, self._running = 0.0, False
+        self._started, self._running, self._ready = 0.0, False, False
+        self._close_s: float | None = None
+        addresses = (urlsplit(value).netloc for value in agent.env.values())
+        self._provider = tuple(address for address in addresses if address)
         self.resumable = False
 
     def setup(self) -> None:
         """Start sandbox and worker, and install the agent or find it.
 
         Raises:
-            WorkerError: Harbor did not come up.
-            StageError: the agent could not be made ready; the message says why.
+            InfrastructureError: Harbor or the provider is not there.
+            AccessError: somebody must log in, pay or install.
+            WorkerError: the agent could not be made ready; the message says why.
         """
+        self._places.transcript.touch()  # there, however early the session ends
         self._rescue()
         self._lay_out_home()
         ours, theirs = socket.socketpair()
@@ -110,6 +121,7 @@ class HarborDriver:
                 request["links"] = {self.agent.cli.place: str(self._installed.root)}
             self._need("open", REPLY_LIMIT_S, **request)
         self.resumable = bool(self._need("setup", SETUP_LIMIT_S)["resume"])
+        self._ready = True
 
     def _watch_own_folders(self, process: Process) -> LimitWatch:
         """Home and logs count like the workspace, which the process watches."""
@@ -133,7 +145,11 @@ class HarborDriver:
         if not reply["ok"]:
             turn = Turn(0.0, reply["error"], tuple(reply.get("family", ())))
             text = f"{self.agent.agent}: {reply['error']}: {reply['detail'][:500]}"
-            raise AccessError(text) if needs_a_person(turn) else WorkerError(text)
+            if needs_a_person(turn):
+                raise AccessError(text)
+            if classify(turn) in INFRASTRUCTURE:
+                raise InfrastructureError(text)
+            raise WorkerError(text)
         return reply
 
     def _rescue(self) -> None:
@@ -162,7 +178,8 @@ class HarborDriver:
         """Give the agent an instruction."""
         assert self._worker is not None  # noqa: S101 (set by setup)
         self._started, self._running = self._clock(), True
-        self._worker.send("run", instruction=instruction, resume=resume)
+        with suppress(InfrastructureError):  # the answer will say so
+            self._worker.send("run", instruction=instruction, resume=resume)
 
     def wait(self, timeout_s: float) -> Turn | None:
         """Wait for the agent's program to end."""
@@ -177,6 +194,7 @@ class HarborDriver:
             reply.get("error"),
             tuple(reply.get("family", ())),
             reply.get("detail", ""),
+            provider=self._provider,
         )
 
     def _note(self, usage: dict[str, Any] | None) -> None:
@@ -199,21 +217,38 @@ class HarborDriver:
             self._watch.stop()
         return self._process.stop(grace_s=grace_s) if self._process else ()
 
+    def hurry(self, limit_s: float) -> None:
+        """Let ``close`` take this long at most."""
+        self._close_s = limit_s
+
     def close(self) -> Usage:
-        """Have the trajectory written, end the worker, take the logins away."""
-        if self._worker is None:
-            return Usage()
+        """Have the trajectory written, end the worker, take the logins away.
+
+        One that was not made ready has no trajectory, and may be in another thread's
+        hands: it is ended.
+        """
         try:
-            interrupted = self.wait(REPLY_LIMIT_S) if self._running else None
-            self._rescue()
-            notes = {"session": self._session_id}
-            found = self._worker.ask("trajectory", REPLY_LIMIT_S, notes=notes)
-        except WorkerError as error:
+            if self._worker is None or not self._ready:
+                return Usage()
+            return self._usage(self._worker)
+        except InfrastructureError as error:
             return Usage(problems=(str(error),))
         finally:
-            self._worker.end()
+            if self._worker is not None:
+                self._worker.end()
             for target in self._access.files:
                 (self._places.home / target).unlink(missing_ok=True)
+
+    def _usage(self, worker: Worker) -> Usage:
+        end = self._clock() + (self._close_s or float("inf"))
+
+        def limit_s() -> float:
+            return max(0.0, min(REPLY_LIMIT_S, end - self._clock()))
+
+        interrupted = self.wait(limit_s()) if self._running else None
+        self._rescue()
+        notes = {"session": self._session_id}
+        found = worker.ask("trajectory", limit_s(), notes=notes)
         if not found["ok"]:
             return Usage(problems=(f"{found['error']}: {found['detail'][:300]}",))
         return Usage(

@@ -6,7 +6,13 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-__all__ = ["Saved"]
+from pydantic import Field
+
+from ibench.records import Closed
+from ibench.serving.sandbox import SandboxKind
+from ibench.store import write_atomic
+
+__all__ = ["Ended", "Saved"]
 
 
 @dataclass(frozen=True)
@@ -19,6 +25,9 @@ class Saved:
         pauses: infrastructure outcomes it was stopped by, with the clock's stand.
         turns: runs of the agent's program so far.
         conversation: whether there is one to go on with.
+        idle: short turns in a row.
+        refusals: the provider's, in a row.
+        failures: of the agent's program, in a row.
     """
 
     used_s: float = 0.0
@@ -28,6 +37,9 @@ class Saved:
     resumes: int = 0
     fresh_starts: int = 1
     conversation: bool = False
+    idle: int = 0
+    refusals: int = 0
+    failures: int = 0
 
     def write(self, path: Path) -> None:
         """Keep it, whole or not at all."""
@@ -42,4 +54,42 @@ class Saved:
             values = json.loads(path.read_text())
             return cls(**values | {"pauses": tuple(values["pauses"])})
         except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+
+class Ended(Closed):
+    """How a session ended, kept until its record is there; named as in ``Submission``.
+
+    Who finds it finishes the session: its agent has had its time.
+    """
+
+    outcome: str
+    used_s: float
+    sandbox: SandboxKind
+    warnings: tuple[str, ...] = ()
+    evaluator_changed: dict[str, str] = Field(default_factory=dict)
+    exit_code: int | None = None
+    turns: int = 0
+    resumes: int = 0
+    preemptions: int = 0
+    pauses: tuple[str, ...] = ()
+    input_tokens: int | None = None
+    cached_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+
+    def write(self, path: Path) -> None:
+        """Keep it, whole or not at all.
+
+        Raises:
+            DiskFullError: there is no space for it.
+        """
+        write_atomic(path, self.model_dump_json().encode())
+
+    @classmethod
+    def read(cls, path: Path) -> Ended | None:
+        """Read it back; None if the session is not over."""
+        try:
+            return cls.model_validate_json(path.read_bytes(), strict=True)
+        except (OSError, ValueError):
             return None

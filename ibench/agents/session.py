@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from ibench.agents.continuation import (
     INFRASTRUCTURE,
+    Counts,
     Decision,
     Rules,
     Turn,
@@ -25,6 +28,9 @@ __all__ = ["Session", "run_session"]
 
 POLL_S = 0.1
 KEEP_S = 2.0
+# A machine that is wanted is given back within seconds: the runner waits for SAVE_S.
+HURRY_GRACE_S = 3.0
+HURRY_CLOSE_S = 8.0
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,8 @@ def run_session(
     """Run an agent until it is done or its budget is.
 
     Setup comes before the clock starts. At the deadline TERM is sent to every process,
-    and what is left ``grace_s`` later is killed with its whole PID namespace.
+    and what is left ``grace_s`` later is killed with its whole PID namespace. Where the
+    machine is wanted, the agent gets three seconds of it at most, its records eight.
 
     Args:
         driver: the agent in its sandbox.
@@ -109,11 +116,14 @@ def run_session(
 
     Raises:
         StageError: the agent could not be made ready.
+        InfrastructureError: what drives it, or its provider, is not there.
     """
     state = saved or Saved()
     survivors: tuple[str, ...] = ()
     try:
-        _set_up(driver)
+        if not _set_up(driver, preempted):
+            after = replace(state, preemptions=state.preemptions + 1)
+            return Session("preempted", None, state.used_s, (), after)
         clock = _Clock(budget_s, state.used_s, clock_ns)
         start_clock(workspace, clock.started_ns, budget_s)
         try:
@@ -121,10 +131,12 @@ def run_session(
             run = _Turns(driver, task, rules, state, clock, ends, keep, sleep)
             outcome = run.until_over()
         finally:
+            if preempted():
+                grace_s = min(grace_s, HURRY_GRACE_S)
             survivors = driver.stop(grace_s)
             used_s = clock.used_s()
     finally:
-        usage = driver.close()
+        usage = _close(driver, hurried=preempted())
     warnings = tuple(f"survived the session: {s}" for s in survivors)
     warnings += tuple(f"trajectory: {p}" for p in usage.problems)
     last, after = usage.interrupted or run.last, run.state(used_s, outcome)
@@ -143,12 +155,49 @@ def run_session(
     )
 
 
-def _set_up(driver: Driver) -> None:
+@runtime_checkable
+class _Hurried(Protocol):
+    """A driver whose ``close`` takes a while."""
+
+    def hurry(self, limit_s: float) -> None:
+        """Let ``close`` take this long at most."""
+
+
+def _close(driver: Driver, *, hurried: bool) -> Usage:
+    if hurried and isinstance(driver, _Hurried):
+        driver.hurry(HURRY_CLOSE_S)
+    return driver.close()
+
+
+def _set_up(driver: Driver, preempted: Callable[[], bool]) -> bool:
+    """Make the agent ready; False if the machine was wanted meanwhile.
+
+    The setup stays in this thread, because a sandbox ends with the thread that began
+    it; another one looks, and ends what the setup waits for.
+    """
+    over, wanted = threading.Event(), threading.Event()
+
+    def look() -> None:
+        while not over.wait(POLL_S):
+            if preempted():
+                wanted.set()
+                driver.stop(0.0)
+                _close(driver, hurried=True)
+
+    watcher = threading.Thread(target=look, daemon=True)
+    watcher.start()
     try:
         driver.setup()
-    except BaseException:
+    except BaseException as error:
         driver.stop(0.0)
-        raise
+        if not (wanted.is_set() and isinstance(error, Exception)):
+            raise
+    finally:
+        over.set()
+        watcher.join()
+    if wanted.is_set():
+        driver.stop(0.0)
+    return not wanted.is_set()
 
 
 class _Ends:
@@ -182,9 +231,8 @@ class _Turns:
         self._driver, self._task, self._saved = driver, task, saved
         self._clock, self._ends, self._sleep = clock, ends, sleep
         self._keep, self._kept_s = keep, float("-inf")
-        self._rules = Rules(
-            rules, resumable=driver.resumable, fresh_starts=saved.fresh_starts
-        )
+        counts = Counts(saved.fresh_starts, saved.idle, saved.refusals, saved.failures)
+        self._rules = Rules(rules, resumable=driver.resumable, counts=counts)
         self._turns, self._resumes = saved.turns, saved.resumes
         self._talking = saved.conversation
         self.last: Turn | None = None
@@ -252,16 +300,19 @@ class _Turns:
 
     def state(self, used_s: float, outcome: str) -> Saved:
         """What the next life must know."""
-        saved = self._saved
-        pauses = saved.pauses
+        saved, counts = self._saved, self._rules.counts
+        pauses, refusals = saved.pauses, counts.refusals
         if outcome in INFRASTRUCTURE:
-            pauses = (*pauses, f"{outcome} at {used_s:.0f} s")
+            pauses, refusals = (*pauses, f"{outcome} at {used_s:.0f} s"), 0
         return Saved(
             used_s,
             saved.preemptions + (outcome == "preempted"),
             pauses,
             self._turns,
             self._resumes,
-            self._rules.fresh_starts,
+            counts.fresh_starts,
             conversation=self._talking,
+            idle=counts.idle,
+            refusals=refusals,
+            failures=counts.failures,
         )

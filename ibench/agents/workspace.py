@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ibench.agents.evaluator import EvaluatorConfig
-from ibench.agents.links import own_path
+from ibench.agents.links import HOLES_FROM_BYTES, is_utf8, leaves, own_path, shown
 from ibench.errors import ParameterError
 from ibench.records import Question, RequestSpec
 from ibench.store import file_sha256
 from ibench.workloads import write_questions, write_requests
 
 __all__ = [
+    "FIXED",
     "HARNESS_FILES",
     "build_workspace",
     "evaluator_hashes",
@@ -38,9 +39,12 @@ EVALUATOR_FILES = (
     "dev/warmup.jsonl",
     "dev/questions.jsonl",
 )
+# The same by the names that a sandbox shows read-only: folders whole.
+FIXED = ("evaluate.py", "test_server.sh", "timer.sh", "scenario.json", "dev")
 HARNESS_FILES = (*EVALUATOR_FILES, "task.md", "session.json", "evaluations.jsonl")
 LINK_FROM_BYTES = 2**20
-HOLES_FROM_BYTES = 2**30
+# Far below what a system allows: copies have longer paths, and nest calls.
+LONGEST_PATH_BYTES = 512
 _SESSION_ONLY = {"server.log", "__pycache__", "dev", *HARNESS_FILES}
 
 
@@ -105,8 +109,8 @@ def take_submission(workspace: Path, target: Path) -> list[str]:
 
     Harness files and logs stay behind. Links that leave the workspace are not
     followed and not copied: the relaunch could read what they point to. Neither is a
-    huge file that is mostly holes: a copy of it would fill the disk. Other large files
-    are linked, not copied.
+    huge file that is mostly holes: a copy of it would fill the disk. Nor is what no
+    record could name or no copy hold. Other large files are linked, not copied.
     """
     warnings: list[str] = []
     root = workspace.resolve()
@@ -116,22 +120,15 @@ def take_submission(workspace: Path, target: Path) -> list[str]:
         here = Path(folder)
         skipped = set()
         for name in names:
-            path = here / name
-            if here.resolve() == root and name in _SESSION_ONLY:
+            if here == root and name in _SESSION_ONLY:
                 skipped.add(name)
-            elif path.is_symlink() and not path.resolve().is_relative_to(root):
-                warnings.append(f"left out {path.name}: a link out of the workspace")
-                skipped.add(name)
-            elif not (path.is_file() or path.is_dir() or path.is_symlink()):
-                warnings.append(f"left out {path.name}: not a plain file")
-                skipped.add(name)
-            elif _is_hollow(path):
-                warnings.append(f"left out {path.name}: a huge file of holes")
+            elif why := _unfit(here / name, root):
+                warnings.append(f"left out {shown(name)}: {why}")
                 skipped.add(name)
         return skipped
 
     shutil.copytree(
-        workspace,
+        root,
         target,
         symlinks=True,
         ignore=skip,
@@ -141,11 +138,32 @@ def take_submission(workspace: Path, target: Path) -> list[str]:
     return warnings
 
 
+def _unfit(path: Path, root: Path) -> str | None:
+    """Say why something is no part of a submission; None if it is."""
+    if not is_utf8(path.name):
+        return "its name is not UTF-8"
+    if len(path.relative_to(root).as_posix().encode()) > LONGEST_PATH_BYTES:
+        return "its path is too long"
+    return _unfit_link(path, root) if path.is_symlink() else _unfit_file(path)
+
+
+def _unfit_link(path: Path, root: Path) -> str | None:
+    if leaves(path, root):
+        return "a link out of the workspace"
+    return None if is_utf8(str(path.readlink())) else "a link to no UTF-8 name"
+
+
+def _unfit_file(path: Path) -> str | None:
+    if not (path.is_file() or path.is_dir()):
+        return "not a plain file"
+    if not os.access(path, os.R_OK):
+        return "it cannot be read"
+    return "a huge file of holes" if _is_hollow(path) else None
+
+
 def _is_hollow(path: Path) -> bool:
-    if path.is_symlink() or not path.is_file():
-        return False
     found = path.stat()
-    return (
+    return path.is_file() and (
         found.st_size >= HOLES_FROM_BYTES and found.st_blocks * 512 < found.st_size / 2
     )
 

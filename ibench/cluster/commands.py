@@ -25,11 +25,12 @@ from ibench.cluster.table import cluster_table
 from ibench.cluster.tools import run_tool
 from ibench.errors import ClusterError
 from ibench.grid import JobState
+from ibench.measuring import allocated_gpus
 from ibench.runner import StageRunner
 from ibench.status import Line
 from ibench.study import Study
 
-__all__ = ["RUN", "allocated_gpus", "cluster_status"]
+__all__ = ["RUN", "cluster_status"]
 
 HOME = Path(__file__).resolve().parents[2]
 
@@ -54,16 +55,6 @@ def _scheduler_of(study: Study) -> Callable[[str], Scheduler]:
         "condor": Condor(run_tool),
     }
     return schedulers.__getitem__
-
-
-def allocated_gpus() -> tuple[str, ...]:
-    """GPUs that a scheduler gave this process, by ids that mean the same host-wide.
-
-    Under Slurm with constrained devices every job sees its GPU as number 0; its own
-    variable keeps the number that the host knows.
-    """
-    given = os.environ.get("SLURM_JOB_GPUS") or os.environ.get("CUDA_VISIBLE_DEVICES")
-    return tuple(given.split(",")) if given else ()
 
 
 def _cell(args: argparse.Namespace) -> int:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_RELEASES", "Condor", "cell_description", "finish_description"]
 
 MAX_RELEASES = 5
+HELD_S = 86_400
 _POLICY_HOLD = 3  # HoldReasonCode: a policy of the job's own
 _STATES: dict[int, Queued] = {1: "pending", 2: "running", 5: "held", 6: "running"}
 _DAG = "study.dag"
@@ -106,6 +107,7 @@ def _write_dag(batch: Batch) -> Path:
 
 def cell_description(batch: Batch) -> dict[str, str]:
     """Describe the job of one cell; ``$(cell)`` comes from the DAG."""
+    forgotten = f"JobStatus == 5 && time() - EnteredCurrentStatus > {HELD_S}"
     released = f"HoldReasonCode == {_POLICY_HOLD} && HoldReasonSubCode == {PREEMPTED}"
     return {
         **_common(batch, "cell", "$(ClusterId)"),
@@ -116,6 +118,8 @@ def cell_description(batch: Batch) -> dict[str, str]:
         "on_exit_hold_reason": '"preempted: saved and to be continued"',
         "on_exit_hold_subcode": str(PREEMPTED),
         "periodic_release": f"{released} && NumHolds <= {MAX_RELEASES}",
+        # What nobody released in a day would keep the last node waiting for ever.
+        "periodic_remove": forgotten,
         # The machine failed: try again. The job itself counts and stops asking.
         "max_retries": str(MAX_RETRIES),
         "retry_until": f"ExitCode =!= {RETRY}",

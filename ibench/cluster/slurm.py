@@ -54,16 +54,20 @@ class Slurm:
         batch.logs.mkdir(parents=True, exist_ok=True)
         script, size = batch.script("cell"), batch.cluster.array_size
         parts = chunks(batch.cells, size)
-        at_once = max(1, batch.cluster.max_parallel // len(parts))
-        jobs = []
+        # Arrays limit themselves only; of more of them than may run, some wait.
+        lanes = min(len(parts), batch.cluster.max_parallel)
+        at_once = batch.cluster.max_parallel // lanes
+        jobs: list[str] = []
         for number, cells in enumerate(parts, 1):
             listed = batch.write(f"cells-{number}.txt", cells)
+            before = jobs[-lanes] if len(jobs) >= lanes else None
             task = batch.write(
                 f"array-{number}.sh",
                 [
                     "#!/bin/bash",
                     *_options(batch, "cell", f"{number}-%a", gpus=batch.cluster.gpus),
                     f"#SBATCH --array=1-{len(cells)}%{at_once}",
+                    *([f"#SBATCH --dependency=afterany:{before}"] if before else []),
                     _TASK % {"cells": _quoted(listed), "script": _quoted(script)},
                 ],
             )

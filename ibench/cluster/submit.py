@@ -235,9 +235,13 @@ def cancel(
         jobs[name].cancel_path.parent.mkdir(parents=True, exist_ok=True)
         jobs[name].cancel_path.touch()
     for submission in read_submissions(study):
-        if not names:
-            scheduler_of(submission.scheduler).cancel(submission, None)
-        elif of := [n for n in wanted if n in submission.cells]:
-            scheduler_of(submission.scheduler).cancel(submission, of)
+        of = [n for n in wanted if n in submission.cells]
+        if names and not of:
+            continue
+        try:
+            scheduler_of(submission.scheduler).cancel(submission, of if names else None)
+        except ClusterError as error:
+            # An old pool of another host, a job long forgotten: the others count.
+            lines.append(f"submission {submission.number}: {error}")
     lines += [f"{n}: cancelled; submit it again to run it" for n in wanted]
     return lines or ["nothing of this grid is running or queued"]

@@ -19,7 +19,7 @@ from ibench.gpu_check.settings import Device
 from ibench.hosts import Host
 from ibench.paramfile import load_yaml
 from ibench.records import Closed
-from ibench.workbench import visible_gpus
+from ibench.serving.devices import visible_gpus
 
 __all__ = ["Hardware", "Machine", "cuda_machine", "find_machine", "known_host"]
 
@@ -51,7 +51,7 @@ class Machine(NamedTuple):
 
     hardware: Hardware
     card: Card | None
-    gpus: tuple[int, ...] | None
+    gpus: tuple[str, ...] | None
 
 
 def find_machine(device: Device, params: Path) -> Machine:
@@ -99,7 +99,7 @@ def cuda_machine(
     facts |= {"device": "cuda", "cuda": cuda, "notes": (*notes, *([why] * bool(why)))}
     hardware = Hardware.model_validate(facts | _software())
     # Where there is but one, its device file may have any number.
-    return Machine(hardware, card, (number,) if gpus > 1 else None)
+    return Machine(hardware, card, (str(number),) if gpus > 1 else None)
 
 
 def _software() -> dict[str, object]:
@@ -129,9 +129,10 @@ def _cuda() -> str:
 
 
 def _first_gpu(variable: str | None) -> int:
-    numbers = visible_gpus(variable)
-    if numbers is None:
+    names = visible_gpus(variable)
+    if names is None:
         return 0
+    numbers = [int(name) for name in names if name.isdecimal()]
     if not numbers:
         raise UserError(
             f"environment: CUDA_VISIBLE_DEVICES: {variable!r}: names no device by its "

@@ -46,7 +46,8 @@ class Life:
         started = time.monotonic()
         try:
             self.server.check_alive()
-            with GpuMeter(pids=lambda: set(self.server.pids())) as meter:
+            pids, gpus = self.server.pids, self.check.machine.gpus
+            with GpuMeter(pids=lambda: set(pids()), gpus=gpus) as meter:
                 dialect, measured = self._send(scenario, seed, requests)
             self.server.check_alive()
         except (LaunchError, MetricUndefinedError) as error:

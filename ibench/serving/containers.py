@@ -33,10 +33,11 @@ class Box(NamedTuple):
         workdir: working directory, writable.
         read_only: folders and files shown read-only at their own paths.
         package: the workbench's package, shown read-only where the image expects it.
+        fixed: what lies in ``workdir`` and is read-only all the same.
         mounts: host folders shown writable at other paths.
         env: every variable the command gets.
         network: share the host's network, else none at all.
-        gpus: device numbers; None is every GPU of the host, empty is none.
+        gpus: numbers or UUIDs; None is every GPU of the host, empty is none.
         memory_mib: limit, if any.
         tmp_mib: size of the private /tmp, if limited.
     """
@@ -46,10 +47,11 @@ class Box(NamedTuple):
     workdir: Path
     read_only: Sequence[Path]
     package: Mapping[str, Path]
+    fixed: Sequence[Path]
     mounts: Mapping[str, Path]
     env: Mapping[str, str]
     network: bool
-    gpus: tuple[int, ...] | None
+    gpus: tuple[str, ...] | None
     memory_mib: int | None
     tmp_mib: int | None
 
@@ -95,8 +97,8 @@ def podman_argv(box: Box, argv: Sequence[str]) -> list[str]:
     command += ["--network", "host" if box.network else "none"]
     if box.memory_mib is not None:
         command += ["--memory", f"{box.memory_mib}m"]
-    for number in ("all",) if box.gpus is None else box.gpus:
-        command += ["--device", f"nvidia.com/gpu={number}"]
+    for name in ("all",) if box.gpus is None else box.gpus:
+        command += ["--device", f"nvidia.com/gpu={name}"]
     return [*command, *_inside(box, "--volume"), *argv]
 
 
@@ -114,6 +116,8 @@ def _inside(box: Box, flag: str) -> list[str]:
         command += [flag, f"{path}:{place}:ro"]
     for place, path in writable.items():
         command += [flag, f"{path}:{place}"]
+    for path in box.fixed:
+        command += [flag, f"{path}:{path}:ro"]
     for name, value in _visible(box).items():
         command += ["--env", f"{name}={value}"]
     return [*command, box.image, "/bin/sh", "-c", _MAKE_HOME, "sh"]
@@ -123,5 +127,4 @@ def _visible(box: Box) -> dict[str, str]:
     """Add the choice of GPUs to the variables."""
     if box.gpus is None:
         return dict(box.env)
-    chosen = ",".join(map(str, box.gpus))
-    return {**box.env, "CUDA_VISIBLE_DEVICES": chosen}
+    return {**box.env, "CUDA_VISIBLE_DEVICES": ",".join(box.gpus)}

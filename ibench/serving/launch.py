@@ -37,7 +37,7 @@ class House(Closed):
 
     engines: Path | None = None
     image: str | None = None
-    gpus: tuple[int, ...] | None = None
+    gpus: tuple[str, ...] | None = None
     memory_mib: int | None = None
     disk_mib: int | None = None
 

@@ -15,6 +15,7 @@ thing under either kind.
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from pydantic import Field
 from ibench.errors import SandboxError
 from ibench.records import Closed
 from ibench.serving.containers import Box, apptainer_argv, podman_argv
+from ibench.serving.devices import gpu_nodes
 from ibench.serving.environments import interpreter_roots
 
 __all__ = [
@@ -64,12 +66,13 @@ class Sandbox(Closed):
         workdir: absolute folder, working directory and the only writable one that
             outlives the command; bound at its own path.
         read_only: absolute files or folders bound read-only at their own paths.
+        fixed: names in ``workdir`` that are read-only all the same.
         mounts: folders of the host that stand, writable, at another absolute path;
             bwrap only.
         env: variables added to the allow-list; they win over it.
         engines: folder of the engines' own environments, shown read-only.
         image: what a container runtime runs on.
-        gpus: device numbers it may use; None is what the host shows.
+        gpus: GPUs it may use, by number or UUID; None is what the host shows.
         memory_mib: private resident memory of all its processes together.
         disk_mib: disk blocks of ``workdir``, and of the private /tmp.
         network: share the host's network; ``False`` is enforced by bwrap only.
@@ -78,11 +81,12 @@ class Sandbox(Closed):
 
     workdir: Path
     read_only: tuple[Path, ...] = ()
+    fixed: tuple[str, ...] = ()
     mounts: dict[str, Path] = Field(default_factory=dict)
     env: dict[str, str] = Field(default_factory=dict)
     engines: Path | None = None
     image: str | None = None
-    gpus: tuple[int, ...] | None = None
+    gpus: tuple[str, ...] | None = None
     memory_mib: int | None = Field(default=None, gt=0)
     disk_mib: int | None = Field(default=None, gt=0)
     network: bool = True
@@ -149,7 +153,7 @@ def environment(sandbox: Sandbox, kind: SandboxKind) -> dict[str, str]:
     own = "/opt/workbench" if kind in ("apptainer", "podman") else sys.prefix
     chosen = {"ENGINES": str(sandbox.engines)} if sandbox.engines else {}
     if sandbox.gpus is not None:
-        chosen["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, sandbox.gpus))
+        chosen["CUDA_VISIBLE_DEVICES"] = ",".join(sandbox.gpus)
     return {
         "PATH": f"{own}/bin:/usr/local/bin:/usr/bin:/bin",
         "HOME": str(root / "home"),
@@ -216,6 +220,7 @@ def _box(sandbox: Sandbox, env: dict[str, str]) -> Box:
         workdir=sandbox.workdir,
         read_only=_shown(sandbox),
         package=mounts,
+        fixed=_fixed(sandbox),
         mounts=sandbox.mounts,
         env=env,
         network=sandbox.network,
@@ -241,7 +246,7 @@ def _check(path: Path) -> None:
         raise SandboxError(f"{path}: contains the package; name a folder below it")
 
 
-def _system(gpus: tuple[int, ...] | None) -> list[str]:
+def _system(gpus: tuple[str, ...] | None) -> list[str]:
     """System folders and devices, the same for every sandbox."""
     argv = ["--ro-bind", "/usr", "/usr", "--ro-bind", "/etc", "/etc"]
     for name in _SYSTEM_LINKS:
@@ -253,16 +258,18 @@ def _system(gpus: tuple[int, ...] | None) -> list[str]:
     argv += ["--proc", "/proc", "--dev", "/dev"]
     # Thread counts and GPU discovery read /sys; it holds nothing of the workbench.
     argv += ["--ro-bind", "/sys", "/sys"]
-    for device in sorted(Path("/dev").glob("nvidia*")):
-        number = device.name.removeprefix("nvidia")
-        if gpus is None or not number.isdigit() or int(number) in gpus:
-            argv += ["--dev-bind", str(device), str(device)]
+    for device in gpu_nodes(gpus):
+        argv += ["--dev-bind", str(device), str(device)]
     return argv
 
 
 def _private(sandbox: Sandbox, env: dict[str, str]) -> list[str]:
     """Private /tmp first: the bound folders may lie below it."""
-    argv = ["--size", str(sandbox.disk_mib * 2**20)] if sandbox.disk_mib else []
+    argv: list[str] = []
+    if sandbox.disk_mib:
+        # It lies in memory: half of that is what the kernel itself allows.
+        half = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+        argv = ["--size", str(min(sandbox.disk_mib * 2**20, half))]
     argv += ["--tmpfs", "/tmp", "--dir", env["HOME"], "--dir", env["HF_HUB_CACHE"]]  # noqa: S108
     package = f"{_INSIDE_PACKAGE_ROOT}/{_PACKAGE.name}"
     argv += ["--ro-bind", str(_PACKAGE), package]
@@ -273,4 +280,11 @@ def _private(sandbox: Sandbox, env: dict[str, str]) -> list[str]:
             argv += ["--ro-bind", str(path), str(path)]
     for place, path in sandbox.mounts.items():
         argv += ["--bind", str(path), place]
-    return [*argv, "--bind", str(sandbox.workdir), str(sandbox.workdir)]
+    argv += ["--bind", str(sandbox.workdir), str(sandbox.workdir)]
+    for path in _fixed(sandbox):
+        argv += ["--ro-bind", str(path), str(path)]
+    return argv
+
+
+def _fixed(sandbox: Sandbox) -> list[Path]:
+    return [sandbox.workdir / name for name in sandbox.fixed]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from ibench.agents.links import read_head
 from ibench.analysis.exactness import timing_rows
 from ibench.analysis.figures import (
     aggregate_figure,
@@ -45,6 +46,8 @@ from ibench.store import file_sha256, load_record
 from ibench.workbench import OpenJob
 
 __all__ = ["Tables", "aggregate", "columns_of", "iteration_logs"]
+
+LOG_BYTES = 256 * 2**10
 
 
 @dataclass(frozen=True)
@@ -130,8 +133,10 @@ def iteration_logs(job: OpenJob, method: str) -> str:
         if cell.method != method or cell.seeds != first:
             continue
         path = job.study.root / cell.path / "submission" / "workspace"
-        log = path / "iteration_log.md"
-        text = log.read_text(errors="replace") if log.is_file() else "no log was left"
+        data = read_head(path / "iteration_log.md", LOG_BYTES + 1)
+        text = (data or b"no log was left")[:LOG_BYTES].decode(errors="replace")
+        if len(data or b"") > LOG_BYTES:
+            text += f"\n\n(cut at {LOG_BYTES >> 10} KiB)"
         parts.append(f"**{titles(cell.scenario)}, seeds {cell.seeds.label}**\n\n{text}")
     return "\n\n".join(parts) or f"No method {method!r} in this profile."
 

@@ -223,7 +223,9 @@ def _load(
 ) -> None:
     settings = job.study.profile.measure
     # A server that was not launched here has no known processes: all GPUs count.
-    meter = GpuMeter(pids=(lambda: set(server.pids())) if server.pids() else None)
+    meter = GpuMeter(
+        pids=(lambda: set(server.pids())) if server.pids() else None, gpus=job.gpus
+    )
     with meter:
         target, seen.measurement = load_test(job, server, workload, job.folder)
     seen.dialect = target.dialect.label

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ibench.agents.links import read_head
 from ibench.trajectories.events import Run, outcome_of
 from ibench.trajectories.reading import (
     Item,
@@ -26,6 +28,7 @@ from ibench.trajectories.reading import (
 __all__ = ["is_session", "session_items", "session_run"]
 
 OUTPUT_LIMIT = 8 * 1024 * 1024
+LAUNCHER_LIMIT = 1024 * 1024
 
 
 def is_session(folder: Path) -> bool:
@@ -70,13 +73,15 @@ def _scenario(spec: dict[str, Any]) -> str:
 
 
 def _launcher(folder: Path) -> str | None:
-    for name in ("submission", "workspace"):
-        path = folder / name / "start_server.sh"
-        try:
-            return path.read_bytes().decode("utf-8", "replace")
-        except OSError:
-            continue
-    return None
+    """The launcher; a link of the agent's is followed to nothing but its submission."""
+    submission = folder / "submission"
+    path = Path(os.path.realpath(submission / "start_server.sh"))
+    data = None
+    if path.is_relative_to(submission.resolve()):
+        data = read_head(path, LAUNCHER_LIMIT)
+    if data is None:
+        data = read_head(folder / "workspace" / "start_server.sh", LAUNCHER_LIMIT)
+    return None if data is None else data.decode("utf-8", "replace")
 
 
 def session_items(folder: Path, problems: list[str], name: str) -> Iterator[Item]:
@@ -84,7 +89,7 @@ def session_items(folder: Path, problems: list[str], name: str) -> Iterator[Item
     # Evaluations are stamped on the session's clock; its zero makes that the run's.
     yield Item("system", "system", "session started", at=0.0)
     evaluations = folder / "workspace" / "evaluations.jsonl"
-    if evaluations.is_file():
+    if evaluations.is_file() and not evaluations.is_symlink():
         for n, row in enumerate(json_rows(evaluations, problems, name)):
             yield from _evaluation_items(row, n)
     output = folder / "transcript.log"

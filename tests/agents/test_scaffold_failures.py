@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ibench.agents.access import resolve_access
+from ibench.agents.continuation import needs_a_person
 from ibench.agents.harbor import HarborDriver
 from ibench.agents.install import find
 from ibench.agents.places import Places
 from ibench.agents.saved import Saved
-from ibench.agents.session import Session, run_session
+from ibench.agents.session import (
+    HURRY_CLOSE_S,
+    HURRY_GRACE_S,
+    Session,
+    run_session,
+)
 from ibench.agents.worker_process import WorkerError
 from ibench.errors import AccessError
 from ibench.params import Agent
@@ -174,6 +183,89 @@ def test_a_conversation_goes_on_in_another_life(tmp_path: Path) -> None:
     assert after.used_s > before.used_s
 
 
+def test_an_agent_that_takes_its_records_away_has_had_its_time(
+    tmp_path: Path,
+) -> None:
+    away = "find /logs/agent /tmp/codex-home/sessions -type f -delete; touch made"
+    bench = Bench(tmp_path, "codex", {"run": away}, {"say": "done"})
+    with bench.model:
+        session = bench.run(bench.driver())
+    assert (tmp_path / "workspace" / "made").exists()
+    assert session.usage.answered is None
+    assert (session.outcome, session.is_over) == ("finished", True)
+    assert session.state.used_s > 0.0
+
+
+def test_a_worker_that_dies_is_no_outcome_of_the_agent(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, "codex", {"run": "touch made; sleep 60"}, {"say": "done"})
+    made = tmp_path / "workspace" / "made"
+    with bench.model:
+        driver = bench.driver()
+        signalled = Signalled(driver, made, signal.SIGKILL)
+        before = bench.run(driver, saved=Saved(used_s=1.0))
+        after = bench.run(bench.driver(), saved=before.state)
+    assert signalled.done()
+    assert (before.outcome, before.is_over) == ("driver_lost", False)
+    assert before.last is not None
+    assert not needs_a_person(before.last)
+    assert before.state.pauses[0].startswith("driver_lost at ")
+    assert (after.outcome, after.state.turns >= 2) == ("finished", True)
+    assert after.used_s > before.used_s > 1.0
+
+
+def test_a_machine_that_is_wanted_does_not_wait_for_a_stuck_worker(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(tmp_path, "codex", {"run": "touch made; sleep 60"})
+    made = tmp_path / "workspace" / "made"
+    with bench.model:
+        driver = bench.driver()
+        signalled = Signalled(driver, made, signal.SIGSTOP)
+        session = bench.run(driver, preempted=signalled.done)
+        took = time.monotonic() - signalled.at
+    assert (session.outcome, session.is_over) == ("preempted", False)
+    assert HURRY_CLOSE_S - 1.0 < took < HURRY_GRACE_S + HURRY_CLOSE_S + 2.0
+
+
+def test_a_machine_that_is_wanted_does_not_wait_for_an_agents_setup(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(tmp_path, "codex", {"say": "never said"})
+    check = f"sleep 73{os.getpid()}"
+    asked = threading.Event()
+    with bench.model:
+        driver = bench.driver()
+        driver._installed = replace(driver._installed, check=check)
+        threading.Timer(8.0, asked.set).start()
+        started = time.monotonic()
+        session = bench.run(driver, preempted=asked.is_set)
+    assert time.monotonic() - started < 8.0 + 3.0
+    assert (session.outcome, session.is_over) == ("preempted", False)
+    assert session.state == Saved(preemptions=1)
+    assert (tmp_path / "transcript.log").is_file()
+    assert gone(check.replace(" ", "\0"), within_s=1.0)
+
+
+class Signalled:
+    """Sends a signal to Harbor's worker once a file is there."""
+
+    def __init__(self, driver: HarborDriver, made: Path, number: int) -> None:
+        self._driver, self._made, self._number = driver, made, number
+        self._sent, self.at = threading.Event(), 0.0
+        threading.Thread(target=self._look, daemon=True).start()
+
+    def done(self) -> bool:
+        return self._sent.is_set()
+
+    def _look(self) -> None:
+        while not self._made.exists():
+            time.sleep(0.1)
+        assert self._driver._worker is not None
+        os.kill(self._driver._worker._popen.pid, self._number)
+        self.at = time.monotonic()
+        self._sent.set()
+
+
 def test_links_that_an_agent_lays_lead_the_host_nowhere(tmp_path: Path) -> None:
     folder = tmp_path / "elsewhere"
     folder.mkdir()
@@ -190,8 +282,8 @@ def test_links_that_an_agent_lays_lead_the_host_nowhere(tmp_path: Path) -> None:
     )
     bench = Bench(tmp_path, "mini-swe-agent", {"run": lay}, {"say": "That is all."})
     with bench.model:
-        first = bench.run(bench.driver(), budget_s=20.0)
-        again = bench.run(bench.driver(), budget_s=20.0, saved=first.state)
+        first = bench.run(bench.driver(), budget_s=40.0)
+        again = bench.run(bench.driver(), budget_s=40.0, saved=first.state)
     assert bench.model.played >= 2
     assert [p.read_text() for p in folder.iterdir()] == ["mine"]
     assert (first.outcome, again.outcome) == ("finished", "finished")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,17 @@ def test_the_policies_hold_in_its_own_language(tmp_path: Path, tools: Path) -> N
     assert holds("periodic_release", NumHolds=6, **preempted) is False
     other = {"HoldReasonCode": 13, "HoldReasonSubCode": 2}
     assert holds("periodic_release", NumHolds=1, **other) is False
+    day = 86_400
+    for status, since, gone in (
+        (5, day + 9, True),
+        (5, day - 9, False),
+        (2, 9 * day, False),
+    ):
+        entered = int(datetime.now(UTC).timestamp()) - since
+        assert (
+            holds("periodic_remove", JobStatus=status, EnteredCurrentStatus=entered)
+            is gone
+        )
 
 
 def test_the_last_node_of_the_dag_judges(tmp_path: Path, tools: Path) -> None:

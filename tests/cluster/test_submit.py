@@ -32,6 +32,7 @@ class Paper:
         self.queued: dict[str, Queued] = {}
         self.cancelled: list[Sequence[str] | None] = []
         self.error: ClusterError | None = None
+        self.gone: set[int] = set()
 
     def submit(self, batch: Batch) -> tuple[tuple[str, ...], str | None]:
         if self.error:
@@ -45,7 +46,9 @@ class Paper:
             raise self.error
         return self.queued
 
-    def cancel(self, _: Submission, cells: Sequence[str] | None) -> None:
+    def cancel(self, of: Submission, cells: Sequence[str] | None) -> None:
+        if of.number in self.gone:
+            raise ClusterError("its pool is on another host: ask there")
         self.cancelled.append(cells)
 
 
@@ -171,6 +174,22 @@ def test_cancel_marks_before_it_asks(bench: Bench) -> None:
     bench.paper.queued.clear()
     bench.submit()
     assert not bench.cells[name].cancel_path.exists()
+
+
+def test_a_submission_that_cannot_be_cancelled_does_not_save_the_others(
+    bench: Bench,
+) -> None:
+    bench.submit()
+    bench.paper.queued.clear()
+    bench.submit()
+    first, second = read_submissions(bench.study)
+    bench.paper.gone = {first.number}
+    lines = cancel(bench.study, bench.scheduler_of, [])
+    assert bench.paper.cancelled == [None]
+    assert (
+        lines[0] == f"submission {first.number}: its pool is on another host: ask there"
+    )
+    assert len(lines) == 1 + len(second.cells)
 
 
 def test_cancel_of_everything_takes_the_last_job_too(bench: Bench) -> None:

@@ -52,9 +52,9 @@ def test_among_several_the_chosen_one_alone_counts() -> None:
     names = ["NVIDIA L4", "NVIDIA H100 80GB HBM3"]
     found = _machine("1", names=names)
     assert found.card is not None
-    assert found.gpus == (1,)
+    assert found.gpus == ("1",)
     first = _machine(names=names, power_mw=72_000)
-    assert (first.hardware.name, first.gpus) == ("NVIDIA L4", (0,))
+    assert (first.hardware.name, first.gpus) == ("NVIDIA L4", ("0",))
 
 
 def test_a_device_that_has_no_number_is_refused() -> None:

@@ -213,9 +213,20 @@ def test_nothing_of_the_environment_comes_along(
     assert package.startswith(str(PARAMS.parent / "ibench"))
 
 
+@pytest.mark.parametrize("runtime", ["apptainer", "podman"])
+def test_what_is_fixed_is_shown_over_the_writable_folder(
+    tmp_path: Path, runtime: SandboxKind
+) -> None:
+    sandbox = _shown(tmp_path, mounts={}, fixed=("evaluate.py",))
+    work = tmp_path / "work"
+    argv = wrap(["x"], sandbox, runtime)
+    fixed = f"{work}/evaluate.py:{work}/evaluate.py:ro"
+    assert argv.index(fixed) > argv.index(f"{work}:{work}")
+
+
 def test_gpus_of_a_slot_are_the_only_ones(tmp_path: Path) -> None:
     for runtime in KINDS:
-        argv = wrap(["x"], _shown(tmp_path, mounts={}, gpus=(1,)), runtime)
+        argv = wrap(["x"], _shown(tmp_path, mounts={}, gpus=("1",)), runtime)
         assert "CUDA_VISIBLE_DEVICES" in " ".join(argv)
 
 

@@ -38,6 +38,12 @@ class Trajectories:
         """Take up what an earlier life of this session left."""
         self._trial, self._kept, self._shown = trial, trial / "trajectories", shown
         self._kept.mkdir(exist_ok=True)
+        self._unread, self._lost = self._kept / "unread", False
+
+    def expect(self) -> None:
+        """Note that a run begins: until it is taken, nobody knows what it holds."""
+        self._lost = self._unread.exists()  # an earlier one never was
+        self._unread.touch()
 
     def take(self, agent: Any, context: AgentContext, *, has_run: bool = True) -> None:
         """Convert what the agent left of its last run; leaving nothing is no error.
@@ -68,19 +74,23 @@ class Trajectories:
             usage["cost_usd"] = _total([spent, *more])
         target = self._kept / f"{number:04d}.json"
         target.write_text(json.dumps({"document": document, "usage": usage}))
+        if not self._lost:
+            self._unread.unlink(missing_ok=True)
 
     def write(self, notes: dict[str, Any]) -> dict[str, Any]:
         """Join them into ``trajectory.json`` and validate it.
 
         Returns:
             ``steps``, ``answered`` (whether the model ever did), ``problems`` of the
-            validator, tokens and cost (None: unknown).
+            validator, tokens and cost (None: unknown). A run that left nothing to read
+            may have been answered all the same.
         """
         kept = [json.loads(p.read_text()) for p in sorted(self._kept.glob("*.json"))]
         usage = {name: _total([k["usage"][name] for k in kept]) for name in _USAGE}
+        silent = None if self._unread.exists() else False
         if not kept:
             problems = ["the agent left no record"]
-            return {"steps": 0, "answered": False, "problems": problems, **usage}
+            return {"steps": 0, "answered": silent, "problems": problems, **usage}
         document = kept[-1]["document"]
         steps = [step for k in kept for step in k["document"]["steps"]]
         document["steps"] = [{**s, "step_id": n} for n, s in enumerate(steps, 1)]
@@ -93,7 +103,7 @@ class Trajectories:
         validator.validate(path)
         return {
             "steps": len(steps),
-            "answered": any(map(_is_answer, steps)),
+            "answered": any(map(_is_answer, steps)) or silent,
             "problems": validator.errors,
             **usage,
         }

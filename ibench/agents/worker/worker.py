@@ -8,9 +8,10 @@ Requests are JSON lines on standard input, one answer line each on standard outp
 ``trajectory``  write ``trajectory.json`` (ATIF) and say what it cost
 ``dry_run``     list the commands that a run would give, and run none
 
-An answer holds ``ok``; a failed one also ``error`` (the name of Harbor's exception),
-``family`` (its base classes) and ``detail``. Either holds ``usage``: tokens and cost as
-they stood after the last run. Secrets come in the environment.
+An answer holds its request's number (``id``) and ``ok``; a failed one also ``error``
+(the name of Harbor's exception), ``family`` (its base classes) and ``detail``. Either
+holds ``usage``: tokens and cost as they stood after the last run. Secrets come in the
+environment.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from harbor.agents.factory import AgentFactory
-from harbor.agents.installed.base import BaseInstalledAgent
+from harbor.agents.installed.base import BaseInstalledAgent, filter_jsonl_events
 from harbor.models.agent.context import AgentContext
 from harbor.models.task.config import EnvironmentConfig
 from harbor.models.trial.config import AgentConfig
@@ -105,6 +106,7 @@ class Worker:
         """Give one instruction and wait for the agent to end."""
         context = AgentContext()
         act = self.agent.resume if resume else self.agent.run
+        self.trajectories.expect()
         try:
             with self.environment.scoped_exec_env(self.agent.extra_env):
                 await act(instruction, self.environment, context)
@@ -117,7 +119,7 @@ class Worker:
         try:
             self.trajectories.take(self.agent, context, has_run=has_run)
             self.usage = self._usage()
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # noqa: BLE001 (whatever a half record leads to)
             logging.warning("no trajectory of this run: %r", error)
 
     def _usage(self) -> dict[str, Any]:
@@ -175,10 +177,17 @@ def _sum(each: list[dict[str, Any]], name: str) -> Any:
 
 def _failure(error: BaseException) -> dict[str, Any]:
     family = [c.__name__ for c in type(error).__mro__ if c is not object]
-    detail = " ".join(str(error).split())
+    detail = " ".join(filter_jsonl_events(str(error), _tells_of_failure).split())
     if len(detail) > DETAIL_LIMIT:
         detail = f"{detail[: DETAIL_LIMIT // 4]} ... {detail[-DETAIL_LIMIT * 3 // 4 :]}"
     return {"ok": False, "error": family[0], "family": family, "detail": detail}
+
+
+def _tells_of_failure(event: dict[str, Any]) -> bool:
+    """Other events carry the model's text and what its commands printed."""
+    kind = str(event.get("type", "")).lower()
+    named = "error" in kind or "failed" in kind
+    return named or bool(event.get("is_error") or event.get("error"))
 
 
 async def _answer(worker: Worker | None, request: dict[str, Any]) -> dict[str, Any]:
@@ -199,8 +208,9 @@ async def main() -> None:
     logging.disable(logging.INFO)
     loop, worker = asyncio.get_running_loop(), None
     while line := await loop.run_in_executor(None, sys.stdin.readline):
+        request = json.loads(line)
+        number = request.pop("id")
         try:
-            request = json.loads(line)
             if request["op"] == "open":
                 worker, reply = Worker(request), {}
             else:
@@ -210,7 +220,7 @@ async def main() -> None:
             reply = _failure(error)
         if worker is not None:
             reply["usage"] = worker.usage
-        answers.write(json.dumps(reply) + "\n")
+        answers.write(json.dumps({"id": number, **reply}) + "\n")
         answers.flush()
 
 

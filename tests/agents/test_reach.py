@@ -98,6 +98,7 @@ def test_no_answer_seed_baseline_key_or_other_run_is_within_reach(
     assert isinstance(method, AgentMethod)
     made = session_submission(job, method, job.folder / FOLDER)
     assert made.outcome in ("finished", "no_launcher"), made.warnings
+    job.publish(made)
     report = json.loads((job.folder / "workspace" / "report.json").read_text())
     # The walk finds what it may: the development set, in the workspace; and in the
     # library's own text the seed pairs that the paper prints (docs/threat-model.md).

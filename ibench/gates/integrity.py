@@ -90,8 +90,11 @@ def first_chunk(evidence: Evidence, results: Results, gates: Gates) -> Finding:
     (white space, zero-width characters) or the phase ran one request at a time. Under
     load a stall behind a visible token is what a busy scheduler does; a blank token
     alone is what an honest model may begin with. Fails above ``first_chunk_share``.
+    A request that failed for another reason than its length starts no clock and is
+    left out.
     """
-    seen = [r for r in _answered(results) if len(r.chunks) > 1]
+    counted = (None, FailureKind.SHORT)
+    seen = [r for r in _answered(results) if len(r.chunks) > 1 and r.failure in counted]
     if not seen:
         return _finding("first_chunk", None, "no stream of two chunks or more")
     alone = {phase.name for phase in evidence.phases if phase.concurrency == 1}

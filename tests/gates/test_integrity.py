@@ -46,6 +46,14 @@ def test_a_fake_first_chunk_is_found(text: str) -> None:
     assert found.status == "failed"
 
 
+def test_a_server_that_hangs_has_started_no_clock() -> None:
+    hung = fake_first("The").model_copy(update={"failure": FailureKind.TIMEOUT})
+    found = integrity.first_chunk(evidence(), [hung] * 5, GATES)
+    assert found.status == "not_applicable"
+    short = hung.model_copy(update={"failure": FailureKind.SHORT})
+    assert integrity.first_chunk(evidence(), [short] * 5, GATES).status == "failed"
+
+
 def test_honest_streams_pass_also_when_they_begin_with_a_blank() -> None:
     blank = [r.model_copy(update={"first_text": "\n"}) for r in GOOD]
     assert integrity.first_chunk(evidence(), blank, GATES).status == "passed"

@@ -20,6 +20,7 @@ OPTIONS = "--host {host} --port {port} --model {model_id}"
 # What it shares with the reference server is in that engine's file.
 ENGINE: dict[str, Any] = {
     "defaults": {},
+    "flag_check": None,
     "argv": ["python", "-c", SERVER, *OPTIONS.split()],
     "flags": {
         "answer": {"flag": "--answer"},

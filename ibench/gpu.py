@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
 from ibench.errors import MetricUndefinedError
-from ibench.gpu_choice import chosen_gpus, started
+from ibench.gpu_choice import chosen_gpus, nvml_text, started
 from ibench.records import EnergySource, GpuUse
 
 __all__ = ["GpuMeter", "GpuUse", "Nvml", "energy_per_token_j"]
@@ -187,7 +187,7 @@ class _Device:
         self._nvml = nvml
         self._handle = nvml.nvmlDeviceGetHandleByIndex(index)
         name = nvml.nvmlDeviceGetName(self._handle)
-        self.name = name.decode() if isinstance(name, bytes) else name
+        self.name = nvml_text(name)
         self._counter_mj: list[int | None] = []
         self._power: list[tuple[int, int | None]] = []
 

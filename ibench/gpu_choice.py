@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["chosen_gpus", "gpu_users", "started"]
+__all__ = ["chosen_gpus", "gpu_users", "nvml_text", "started"]
 
 RELEASE_S, LOOK_S = 15.0, 0.5
 _GIB = 2**30
@@ -53,7 +53,12 @@ def _uuid(nvml: Any, index: int) -> str:  # noqa: ANN401
         found = nvml.nvmlDeviceGetUUID(nvml.nvmlDeviceGetHandleByIndex(index))
     except nvml.NVMLError:
         return ""
-    return found.decode() if isinstance(found, bytes) else str(found)
+    return nvml_text(found)
+
+
+def nvml_text(value: str | bytes) -> str:
+    """Read what NVML says; its older versions say it in bytes."""
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def gpu_users(

@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-__all__ = ["CAN_SAVE", "SAVE", "STATUS", "STOP", "Line", "StatusLog", "last_status"]
+__all__ = [
+    "CAN_SAVE",
+    "SAVE",
+    "STATUS",
+    "STOP",
+    "Line",
+    "StatusLog",
+    "last_status",
+    "minutes",
+]
 
 STATUS = "status.jsonl"
 # Files of a stage folder: the stage says that it can go on elsewhere; it is asked to.
@@ -47,7 +56,8 @@ def last_status(folder: Path, now: float) -> tuple[str, float | None]:
     return str(last["phase"]), None if until is None else max(0.0, until - now)
 
 
-def _clock(seconds: float) -> str:
+def minutes(seconds: float) -> str:
+    """Render seconds as ``m:ss``."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
@@ -68,13 +78,13 @@ class Line:
     ) -> None:
         """Show the state of the running stage."""
         if self.stream.isatty():
-            times = "" if elapsed_s is None else f" {_clock(elapsed_s)}"
-            times += "" if left_s is None else f", {_clock(left_s)} left at most"
+            times = "" if elapsed_s is None else f" {minutes(elapsed_s)}"
+            times += "" if left_s is None else f", {minutes(left_s)} left at most"
             self.stream.write(f"\r\x1b[K[{count}] {name}: {phase}{times}")
             self.stream.flush()
         elif (name, phase) != self._shown:
             self._shown = (name, phase)
-            left = "" if left_s is None else f" ({_clock(left_s)} left at most)"
+            left = "" if left_s is None else f" ({minutes(left_s)} left at most)"
             self.stream.write(f"[{count}] {name}: {phase}{left}\n")
             self.stream.flush()
 

@@ -18,7 +18,7 @@ from ibench.agents.links import read_head
 from ibench.agents.redact import Redactor
 from ibench.errors import CorruptResultError, ParameterError
 from ibench.records import Evaluation, Submission
-from ibench.status import STATUS, STOP, last_status
+from ibench.status import STATUS, STOP, last_status, minutes
 from ibench.store import load_record, run_id_on_disk
 from ibench.study import Job, Study
 
@@ -103,7 +103,7 @@ def view_lines(views: list[View]) -> list[str]:
     """Render sessions for a terminal."""
     lines = []
     for view in views:
-        left = "" if view.left_s is None else f", {_minutes(view.left_s)} left"
+        left = "" if view.left_s is None else f", {minutes(view.left_s)} left"
         best = "" if view.best is None else f", best {view.best:.4g}"
         spent = "" if view.tokens is None else f", {view.tokens:,} tokens"
         spent += "" if view.usd is None else f", {view.usd:.2f} dollars"
@@ -246,7 +246,3 @@ def _tail(path: Path, lines: int) -> tuple[str, ...]:
 def _plain(line: str) -> str:
     words = " ".join(CONTROL.sub("", line).split())
     return "".join(c for c in words if c.isprintable())
-
-
-def _minutes(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -72,17 +72,17 @@ ALLOWED: dict[str, str] = {
     "paper": "runs errors records params paramfile analysis store study notebook",
     "explore": (
         "runs errors records params metrics store study workloads gates analysis "
-        "stages watch "
+        "stages status watch "
         "paper"
     ),
     "show": "records",
     "crate": "errors records store study",
     "runs": "errors records analysis store study",
     "plan": "grid paramfile params records store study",
-    "doctor": "errors hosts params data study serving",
+    "doctor": "errors gpu_choice hosts params data study serving",
     "gpu_check": (
         "errors records hosts params paramfile metrics store study workloads measure "
-        "serving gpu doctor stages.folder workbench"
+        "serving gpu gpu_choice doctor stages.folder workbench"
     ),
     "trajectories": "agents.links errors records",
     "site": "runs errors records params analysis paper.data store study",

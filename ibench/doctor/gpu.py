@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ibench.doctor.check import Check
+from ibench.gpu_choice import nvml_text
 from ibench.hosts import Host
 
 __all__ = ["gpu_checks"]
@@ -60,7 +61,7 @@ def gpu_checks(host: Host, nvml: Any = None) -> list[Check]:  # noqa: ANN401 (a 
 
 
 def _driver(host: Host, nvml: Any) -> Check:  # noqa: ANN401
-    found = _text(nvml.nvmlSystemGetDriverVersion())
+    found = nvml_text(nvml.nvmlSystemGetDriverVersion())
     if _parts(found) < _parts(str(host.min_driver)):
         remedy = f"install {host.min_driver} or newer"
         return Check("gpu driver", "fail", found, remedy)
@@ -102,7 +103,7 @@ def _open(nvml: Any, index: int) -> _Gpu:  # noqa: ANN401
         except nvml.NVMLError:
             return None
 
-    return _Gpu(index, _text(nvml.nvmlDeviceGetName(handle)), read)
+    return _Gpu(index, nvml_text(nvml.nvmlDeviceGetName(handle)), read)
 
 
 def _memory(host: Host, label: str, gpu: _Gpu, nvml: Any) -> Check:  # noqa: ANN401
@@ -138,7 +139,7 @@ def _idle(label: str, gpu: _Gpu, nvml: Any) -> Check:  # noqa: ANN401
 
 def _user(nvml: Any, process: Any) -> str:  # noqa: ANN401
     try:
-        name = _text(nvml.nvmlSystemGetProcessName(process.pid)).rsplit("/", 1)[-1]
+        name = nvml_text(nvml.nvmlSystemGetProcessName(process.pid)).rsplit("/", 1)[-1]
     except nvml.NVMLError:
         name = "unknown"  # a pid of another namespace
     used = process.usedGpuMemory
@@ -213,7 +214,3 @@ def _persistence(label: str, gpu: _Gpu, nvml: Any) -> Check:  # noqa: ANN401
 
 def _unknown(name: str) -> Check:
     return Check(name, "warn", "unknown: the driver does not tell", "ask nvidia-smi -q")
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value

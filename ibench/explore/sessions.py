@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ibench.errors import IbenchError, UserError
 from ibench.paper.data import REPOSITORY
+from ibench.status import minutes
 from ibench.study import Study
 from ibench.watch import View, sessions, stop_session
 
@@ -157,7 +158,7 @@ def _card(view: View, budget_s: float) -> str:
     left, bar = "", ""
     if view.left_s is not None:
         share = min(1.0, view.left_s / budget_s)
-        left = f"{_minutes(view.left_s)} left of {_minutes(budget_s)}"
+        left = f"{minutes(view.left_s)} left of {minutes(budget_s)}"
         bar = f'<div class="bar"><div style="width: {share:.1%}"></div></div>'
     tail = html.escape("\n".join(view.tail))
     facts = "".join(f"<div><dt>{k}</dt><dd>{v}</dd></div>" for k, v in _facts(view))
@@ -178,7 +179,3 @@ def _facts(view: View) -> list[tuple[str, str]]:
         ("tokens", UNKNOWN if view.tokens is None else f"{view.tokens:,}"),
         ("dollars", UNKNOWN if view.usd is None else f"{view.usd:.2f}"),
     ]
-
-
-def _minutes(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -16,6 +16,7 @@ from ibench.doctor.gpu import gpu_checks
 from ibench.errors import UserError
 from ibench.gpu_check.roofline import Card
 from ibench.gpu_check.settings import Device
+from ibench.gpu_choice import nvml_text
 from ibench.hosts import Host
 from ibench.paramfile import load_yaml
 from ibench.records import Closed
@@ -148,9 +149,9 @@ def _read_gpu(nvml: Any, number: int) -> tuple[dict[str, Any], int]:  # noqa: AN
         try:
             handle = nvml.nvmlDeviceGetHandleByIndex(number)
             facts = {
-                "name": _text(nvml.nvmlDeviceGetName(handle)),
+                "name": nvml_text(nvml.nvmlDeviceGetName(handle)),
                 "memory_mib": nvml.nvmlDeviceGetMemoryInfo(handle).total // _MIB,
-                "driver": _text(nvml.nvmlSystemGetDriverVersion()),
+                "driver": nvml_text(nvml.nvmlSystemGetDriverVersion()),
             }
             return facts, nvml.nvmlDeviceGetCount()
         finally:
@@ -160,10 +161,6 @@ def _read_gpu(nvml: Any, number: int) -> tuple[dict[str, Any], int]:  # noqa: AN
             f"gpu-check: GPU {number}: the driver does not answer ({error}): see "
             "nvidia-smi"
         ) from error
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
 
 
 def _unknown_host(name: str) -> Host:

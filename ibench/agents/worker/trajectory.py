@@ -77,6 +77,13 @@ class Trajectories:
         if not self._lost:
             self._unread.unlink(missing_ok=True)
 
+    def usage(self) -> dict[str, Any]:
+        """Tokens and cost of every conversation so far; None is unknown."""
+        return _usage(self._all())
+
+    def _all(self) -> list[dict[str, Any]]:
+        return [json.loads(p.read_text()) for p in sorted(self._kept.glob("*.json"))]
+
     def write(self, notes: dict[str, Any]) -> dict[str, Any]:
         """Join them into ``trajectory.json`` and validate it.
 
@@ -85,8 +92,8 @@ class Trajectories:
             validator, tokens and cost (None: unknown). A run that left nothing to read
             may have been answered all the same.
         """
-        kept = [json.loads(p.read_text()) for p in sorted(self._kept.glob("*.json"))]
-        usage = {name: _total([k["usage"][name] for k in kept]) for name in _USAGE}
+        kept = self._all()
+        usage = _usage(kept)
         silent = None if self._unread.exists() else False
         if not kept:
             problems = ["the agent left no record"]
@@ -152,6 +159,10 @@ def _begins_like(later: dict[str, Any], earlier: dict[str, Any]) -> bool:
         ]
 
     return bool(earlier["steps"]) and first(later) == first(earlier)
+
+
+def _usage(kept: list[dict[str, Any]]) -> dict[str, Any]:
+    return {name: _total([k["usage"][name] for k in kept]) for name in _USAGE}
 
 
 def _total(values: list[Any]) -> Any:

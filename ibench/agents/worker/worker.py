@@ -37,7 +37,6 @@ from sandbox_environment import DryEnvironment, SandboxEnvironment
 from trajectory import Trajectories, copy_logs
 
 DETAIL_LIMIT = 4000
-USAGE = ("n_input_tokens", "n_output_tokens", "cost_usd")
 
 
 class MissingCliError(RuntimeError):
@@ -67,7 +66,6 @@ class Worker:
             if channel is None
             else SandboxEnvironment(**common, channel=channel)
         )
-        self._kept = trial / "trajectories"
         shown = Path(request["shown"])
         copy_logs(shown, paths.agent_dir)
         self.trajectories = Trajectories(trial, shown)
@@ -118,14 +116,9 @@ class Worker:
         # What the agent left may be cut off anywhere; the run's own failure counts.
         try:
             self.trajectories.take(self.agent, context, has_run=has_run)
-            self.usage = self._usage()
+            self.usage = self.trajectories.usage()
         except Exception as error:  # noqa: BLE001 (whatever a half record leads to)
             logging.warning("no trajectory of this run: %r", error)
-
-    def _usage(self) -> dict[str, Any]:
-        """Tokens and cost of every conversation so far; None is unknown."""
-        each = [json.loads(p.read_text())["usage"] for p in self._kept.glob("*.json")]
-        return {name: _sum(each, name) for name in USAGE}
 
     def trajectory(self, notes: dict[str, Any]) -> dict[str, Any]:
         """Write the whole session's trajectory; say whether the validator takes it."""
@@ -168,11 +161,6 @@ def _effort(request: dict[str, Any]) -> dict[str, str]:
         if name in known["properties"]:
             return {name: request["effort"]}
     raise ValueError(f"agent {request['agent']} has no option for the effort")
-
-
-def _sum(each: list[dict[str, Any]], name: str) -> Any:
-    known = [usage[name] for usage in each if usage[name] is not None]
-    return sum(known) if known else None
 
 
 def _failure(error: BaseException) -> dict[str, Any]:

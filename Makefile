@@ -86,8 +86,8 @@ compare: $(READY) ## put PROFILE's results beside the paper's
 
 site: $(READY) ## write PROFILE as static pages into results/PROFILE/site [TRAJECTORIES=]
 	@test -n "$(TRAJECTORIES)" || ! compgen -G "$(RESULTS)/*/*/*/submission/workspace/session.json" > /dev/null || \
-	  $(PY) -m ibench.trajectories $(RESULTS) --out $(RESULTS)/trajectories > /dev/null
-	@$(PY) -m ibench.site $(STUDY) $(if $(TRAJECTORIES),--trajectories $(TRAJECTORIES))
+	  $(PY) -m ibench.analysis.trajectories $(RESULTS) --out $(RESULTS)/trajectories > /dev/null
+	@$(PY) -m ibench.analysis.site $(STUDY) $(if $(TRAJECTORIES),--trajectories $(TRAJECTORIES))
 
 search: $(READY) ## search ENGINE= with METHOD= [-halving] on SCENARIO= [BUDGET_S=] [SEEDS=]
 	@$(IBENCH) search $(STUDY) --engine "$(ENGINE)" --sampler "$(METHOD:-halving=)" --scenario "$(SCENARIO)" \
@@ -105,9 +105,10 @@ test: $(READY) ## run all tests, real agents and the smoke profile among them
 test-engines: $(READY) ## build vLLM for CPUs and take it through every stage (15 minutes)
 	@$(PY) -m pytest -m engines tests/engines
 
-check: $(READY) ## format, lint, types, notebook stripping
+check: $(READY) ## format, lint, floors of the house, types, notebook stripping
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/lint-imports > /dev/null || $(VENV)/bin/lint-imports
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/nbstripout --verify --extra-keys "metadata.papermill cell.metadata.papermill" \
 	  $$(find notebooks -name '*.ipynb' -not -path '*/.ipynb_checkpoints/*')
@@ -135,24 +136,24 @@ lab: $(READY) ## open JupyterLab on the notebooks
 	@$(VENV)/bin/jupyter lab --notebook-dir=. $(if $(filter 0,$(shell id -u)),--allow-root)
 
 bench: $(READY) ## measure stage overhead, sampling and aggregation
-	@$(PY) -m benchmarks --profile $(PROFILE)
+	@$(PY) -m perf --profile $(PROFILE)
 
 bench-search: $(READY) ## compare the samplers and the rules of a search on a made surface
-	@$(PY) -m benchmarks.search
+	@$(PY) -m perf.search
 
 bench-client: $(READY) ## hold our load clients, and the peers, against the truth
-	@$(PY) -m benchmarks.clients --write docs/measurement.md \
+	@$(PY) -m perf.clients --write docs/measurement.md \
 	  --samples $(RESULTS_ROOT)/bench-client.json
 
 bench-cluster: $(READY) ## simulate 1,000 GPUs and time 100,000 cells (20 minutes, 3 GB)
-	@$(PY) -m benchmarks.cluster
+	@$(PY) -m perf.cluster
 
 peers: $(PEERS:%=.cache/peers/%/freeze.txt) ## install other load clients apart (2.7 GB)
 
 agents: $(READY) ## install Harbor and the programs of AGENTS= (all that a registry has)
 	@$(IBENCH) agents --install $(AGENTS:%=--agent %)
 
-.cache/peers/%/freeze.txt: benchmarks/peers-%.txt | $(READY)
+.cache/peers/%/freeze.txt: perf/peers-%.txt | $(READY)
 	@echo "peers: installing $* into $(@D) (a minute or more)"
 	@$(PY) -m venv --clear $(@D)
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<

@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ibench.agents.cli import add_agents
 from ibench.cli import add_load, add_score
 from ibench.cluster.cli import COMMANDS as CLUSTER
 from ibench.errors import IbenchError, StageError
-from ibench.gpu_check.cli import add_gpu_check
-from ibench.search_cli import add_search
-from ibench.study import Study
+from ibench.methods.agents.command import add_agents
+from ibench.methods.search.command import add_search
+from ibench.stages.gpu_check.cli import add_gpu_check
+from ibench.study.definition import Study
 
 __all__ = ["main"]
 
@@ -29,7 +29,7 @@ def _study(args: argparse.Namespace) -> Study:
 
 
 def _grid(args: argparse.Namespace) -> int:
-    from ibench.grid import make_rules, retire_outdated  # noqa: PLC0415
+    from ibench.study.make import make_rules, retire_outdated  # noqa: PLC0415
 
     study = _study(args)
     for name in retire_outdated(study):
@@ -40,7 +40,7 @@ def _grid(args: argparse.Namespace) -> int:
 
 
 def _data(args: argparse.Namespace) -> int:
-    from ibench.materialise import make_data  # noqa: PLC0415
+    from ibench.study.data import make_data  # noqa: PLC0415
 
     study = _study(args)
     started = time.monotonic()
@@ -51,7 +51,7 @@ def _data(args: argparse.Namespace) -> int:
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    from ibench.doctor import diagnose, doctor_lines  # noqa: PLC0415
+    from ibench.study.doctor import diagnose, doctor_lines  # noqa: PLC0415
 
     checks = diagnose(_study(args), _cache(args))
     print("\n".join(doctor_lines(checks)))
@@ -59,8 +59,8 @@ def _doctor(args: argparse.Namespace) -> int:
 
 
 def _prepare(args: argparse.Namespace) -> int:
-    from ibench.assets import Assets  # noqa: PLC0415
-    from ibench.engines import find_pythons, prepare_engines  # noqa: PLC0415
+    from ibench.study.assets import Assets  # noqa: PLC0415
+    from ibench.study.engines import find_pythons, prepare_engines  # noqa: PLC0415
 
     study = _study(args)
     started = time.monotonic()
@@ -73,7 +73,7 @@ def _prepare(args: argparse.Namespace) -> int:
 
 
 def _engine(args: argparse.Namespace) -> int:
-    from ibench.engines import find_pythons, make_engine  # noqa: PLC0415
+    from ibench.study.engines import find_pythons, make_engine  # noqa: PLC0415
 
     params, cache = Path(args.params), _cache(args)
     print(make_engine(params, args.engine, cache, print, find_pythons()))
@@ -81,14 +81,14 @@ def _engine(args: argparse.Namespace) -> int:
 
 
 def _cache(args: argparse.Namespace) -> Path:
-    from ibench.workbench import REPOSITORY  # noqa: PLC0415
+    from ibench import REPOSITORY  # noqa: PLC0415
 
     return Path(args.cache) if args.cache else REPOSITORY / ".cache"
 
 
 def _stage(args: argparse.Namespace) -> int:
-    from ibench.runner import StageRunner  # noqa: PLC0415
-    from ibench.status import Line  # noqa: PLC0415
+    from ibench.stages.runner import StageRunner  # noqa: PLC0415
+    from ibench.study.progress import Line  # noqa: PLC0415
 
     study = _study(args)
     runner = StageRunner(study, Path(args.notebooks), Line(sys.stderr))
@@ -98,8 +98,8 @@ def _stage(args: argparse.Namespace) -> int:
 
 def _status(args: argparse.Namespace) -> int:
     from ibench.cluster.commands import cluster_status  # noqa: PLC0415
-    from ibench.grid import MANY, job_states, status_table  # noqa: PLC0415
-    from ibench.watch import sessions, status_lines  # noqa: PLC0415
+    from ibench.methods.agents.watch import sessions, status_lines  # noqa: PLC0415
+    from ibench.study.make import MANY, job_states, status_table  # noqa: PLC0415
 
     study = _study(args)
     states = job_states(study)
@@ -114,7 +114,7 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from ibench.grid import verify_all  # noqa: PLC0415
+    from ibench.study.make import verify_all  # noqa: PLC0415
 
     count, deviations = verify_all(_study(args))
     for line in deviations:
@@ -124,7 +124,7 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> int:
-    from ibench.report import export_report  # noqa: PLC0415
+    from ibench.stages.report import export_report  # noqa: PLC0415
 
     study = _study(args)
     path = export_report(study.jobs["aggregation"].folder, study.root / "report.html")
@@ -133,7 +133,7 @@ def _report(args: argparse.Namespace) -> int:
 
 
 def _figures(args: argparse.Namespace) -> int:
-    from ibench.paper.build import Build, build  # noqa: PLC0415
+    from ibench.stages.figures import Build, build  # noqa: PLC0415
 
     started = time.monotonic()
     notebooks = Path(args.notebooks) / "paper"
@@ -146,7 +146,7 @@ def _figures(args: argparse.Namespace) -> int:
 
 
 def _claims(args: argparse.Namespace) -> int:
-    from ibench.paper.claims import check_claims, report  # noqa: PLC0415
+    from ibench.analysis.paper.claims import check_claims, report  # noqa: PLC0415
 
     params, results = Path(args.params), Path(args.results)
     checked = check_claims(params, Path(args.published), results, args.profile)
@@ -155,7 +155,7 @@ def _claims(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from ibench.paper.compare import compare  # noqa: PLC0415
+    from ibench.analysis.paper.compare import compare  # noqa: PLC0415
 
     study = _study(args)
     print(compare(study, Path(args.published), Path(args.output) / "compare"))
@@ -163,7 +163,7 @@ def _compare(args: argparse.Namespace) -> int:
 
 
 def _crate(args: argparse.Namespace) -> int:
-    from ibench.crate import make_crate  # noqa: PLC0415
+    from ibench.study.crate import make_crate  # noqa: PLC0415
 
     study = _study(args)
     out = study.root / "crate"
@@ -173,7 +173,7 @@ def _crate(args: argparse.Namespace) -> int:
 
 
 def _plan(args: argparse.Namespace) -> int:
-    from ibench.plan import make_plan, plan_lines  # noqa: PLC0415
+    from ibench.study.plan import make_plan, plan_lines  # noqa: PLC0415
 
     study = _study(args)
     print("\n".join(plan_lines(study, make_plan(study, args.costs))))
@@ -181,7 +181,7 @@ def _plan(args: argparse.Namespace) -> int:
 
 
 def _sessions(args: argparse.Namespace) -> int:
-    from ibench.watch import sessions, stop_session, view_lines  # noqa: PLC0415
+    from ibench.methods.agents.watch import sessions, stop_session, view_lines  # noqa: PLC0415
 
     study = _study(args)
     if args.stop:

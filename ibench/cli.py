@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ibench.errors import ParameterError
 
 if TYPE_CHECKING:
-    from ibench.loadtest import LoadSpec
+    from ibench.load.command import LoadSpec
 
 __all__ = ["add_load", "add_score"]
 
@@ -66,8 +66,8 @@ def add_score(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace],
 
 
 def _load(args: argparse.Namespace) -> int:
-    from ibench.loadtest import run_load  # noqa: PLC0415
-    from ibench.show import phase_lines  # noqa: PLC0415
+    from ibench.load.command import run_load  # noqa: PLC0415
+    from ibench.load.lines import phase_lines  # noqa: PLC0415
 
     report = run_load(_spec(args), args.out, lambda line: print(line, file=sys.stderr))
     for phase in (*report.phases, *report.against):
@@ -83,7 +83,7 @@ def _spec(args: argparse.Namespace) -> LoadSpec:
     from pydantic import ValidationError  # noqa: PLC0415
 
     from ibench.load.arrivals import parse_arrivals  # noqa: PLC0415
-    from ibench.loadtest import LoadSpec  # noqa: PLC0415
+    from ibench.load.command import LoadSpec  # noqa: PLC0415
     from ibench.params import ClientSpec  # noqa: PLC0415
 
     try:
@@ -127,10 +127,10 @@ def _spec(args: argparse.Namespace) -> LoadSpec:
 
 
 def _score(args: argparse.Namespace) -> int:
-    from ibench.measuring import allocated_gpus, announced, measuring  # noqa: PLC0415
-    from ibench.show import phase_lines  # noqa: PLC0415
+    from ibench.load.lines import phase_lines  # noqa: PLC0415
     from ibench.stages.score import score, score_lines  # noqa: PLC0415
-    from ibench.study import Study  # noqa: PLC0415
+    from ibench.study.definition import Study  # noqa: PLC0415
+    from ibench.study.lock import allocated_gpus, announced, measuring  # noqa: PLC0415
 
     study = Study(args.profile, Path(args.params), Path(args.results))
     name = "".join(c if c.isalnum() else "-" for c in args.target).strip("-")[-60:]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from ibench import REPOSITORY
+
 # Before any test imports huggingface_hub, which reads it once.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -16,7 +18,7 @@ def model_dir() -> Path:
     """Folder of the embedded model, trained once and shared with `make reproduce`."""
     from ibench.workloads.embedded_model import ensure_model
 
-    return ensure_model(Path(__file__).parents[1] / ".cache" / "models")
+    return ensure_model(REPOSITORY / ".cache" / "models")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

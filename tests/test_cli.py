@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from ibench import REPOSITORY
 from ibench.records import Record, Submission
 from ibench.store import RECORD, publish
-from ibench.study import Job, Study
+from ibench.study.definition import Job, Study
 from tests.test_store import provenance
 
-REPOSITORY = Path(__file__).parents[1]
 FIRST = "a/default-transformers-serve/21-1337"
 
 

@@ -1,1 +1,4 @@
-"""Scores, tables and figures: frames in, frames or figures out."""
+"""What is shown? Records and published numbers as tables, figures, notebooks, sites.
+
+Nothing here measures, launches or changes a record.
+"""

@@ -1,1 +1,4 @@
-"""A grid on many machines: one idempotent job a cell, three ways to schedule it."""
+"""Where does a study run? One idempotent job a cell, three ways to schedule it.
+
+Nothing here knows what a stage does.
+"""

@@ -24,7 +24,7 @@ from ibench.errors import (
     UserError,
 )
 from ibench.records import BaselineResult, Evidence, LaunchOutcome
-from ibench.runner import StageRunner
+from ibench.stages.runner import StageRunner
 from ibench.store import load_record, retire, run_id_on_disk
 
 __all__ = ["PREEMPTED", "RETRY", "is_done", "run_cell"]

@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 from ibench.cluster.claims import Attempt, attempts
 from ibench.errors import ParameterError
 from ibench.records import sha256_of
-from ibench.study import Job, Study
+from ibench.study.definition import Job, Study
 
 __all__ = [
     "MAX_RETRIES",

@@ -11,28 +11,27 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from ibench import REPOSITORY
 from ibench.cluster.cell import run_cell
 from ibench.cluster.cells import cell_job
 from ibench.cluster.claims import HeldError, Owner
 from ibench.cluster.condor import Condor
 from ibench.cluster.finish import finish
 from ibench.cluster.local import Local, Pool, gpu_slots
-from ibench.cluster.params import load_cluster, read_secrets
 from ibench.cluster.slurm import Slurm
 from ibench.cluster.submissions import Batch, Scheduler
 from ibench.cluster.submit import Submitter, cancel
 from ibench.cluster.table import cluster_table
 from ibench.cluster.tools import run_tool
 from ibench.errors import ClusterError
-from ibench.grid import JobState
-from ibench.measuring import allocated_gpus
-from ibench.runner import StageRunner
-from ibench.status import Line
-from ibench.study import Study
+from ibench.params.clusters import load_cluster, read_secrets
+from ibench.stages.runner import StageRunner
+from ibench.study.definition import Study
+from ibench.study.lock import allocated_gpus
+from ibench.study.make import JobState
+from ibench.study.progress import Line
 
 __all__ = ["RUN", "cluster_status"]
-
-HOME = Path(__file__).resolve().parents[2]
 
 
 def _study(args: argparse.Namespace) -> Study:
@@ -86,7 +85,7 @@ def _submit(args: argparse.Namespace) -> int:
         _scheduler_of(study),
         Owner.this(),
         _utc,
-        HOME,
+        REPOSITORY,
         Path(args.notebooks).resolve(),
     )
     sys.stdout.write("\n".join(submitter.submit(again=args.again)) + "\n")
@@ -118,7 +117,7 @@ def _pool(args: argparse.Namespace) -> int:
     cluster = load_cluster(study.params, args.cluster)
     cells = tuple((folder / "cells.txt").read_text().split())
     notebooks = Path(args.notebooks)
-    batch = Batch(study, cluster, args.cluster, folder, cells, HOME, notebooks)
+    batch = Batch(study, cluster, args.cluster, folder, cells, REPOSITORY, notebooks)
     script, job = batch.script("cell"), f"pool-{os.getpid()}"
 
     def start(cell: str, slot: str) -> subprocess.Popen[bytes]:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from ibench.cluster.claims import Claim, Owner
 from ibench.errors import StageError
-from ibench.grid import job_states, make_rules
-from ibench.report import export_report
+from ibench.stages.report import export_report
 from ibench.store import RECORD, retire
-from ibench.study import Study
+from ibench.study.definition import Study
+from ibench.study.make import job_states, make_rules
 
 __all__ = ["finish"]
 

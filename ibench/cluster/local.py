@@ -21,7 +21,7 @@ from ibench.cluster.cells import cell_jobs
 from ibench.cluster.claims import latest, process_here
 from ibench.cluster.submissions import Batch, Queued, Submission
 from ibench.errors import ClusterError
-from ibench.study import Study
+from ibench.study.definition import Study
 
 __all__ = ["Local", "Pool", "gpu_slots"]
 

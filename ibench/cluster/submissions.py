@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
-from ibench.cluster.params import Cluster
 from ibench.errors import CorruptResultError
+from ibench.params.clusters import Cluster
 from ibench.records import Closed
 from ibench.store import write_atomic
-from ibench.study import Study
+from ibench.study.definition import Study
 
 __all__ = [
     "Batch",

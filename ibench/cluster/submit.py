@@ -9,7 +9,6 @@ from pathlib import Path
 
 from ibench.cluster.cells import CellJob, State, cell_jobs, state_of
 from ibench.cluster.claims import Attempt, Claim, HeldError, Owner
-from ibench.cluster.params import Cluster
 from ibench.cluster.submissions import (
     Batch,
     Queued,
@@ -20,8 +19,9 @@ from ibench.cluster.submissions import (
     submissions_root,
 )
 from ibench.errors import ClusterError, ParameterError
-from ibench.grid import JobState, job_states
-from ibench.study import Study
+from ibench.params.clusters import Cluster
+from ibench.study.definition import Study
+from ibench.study.make import JobState, job_states
 
 __all__ = ["Seen", "Submitter", "cancel", "look", "queued_cells"]
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from ibench.cluster.cells import MAX_RETRIES, retries_used
 from ibench.cluster.submissions import Scheduler, read_submissions
 from ibench.cluster.submit import Seen, look, queued_cells
-from ibench.grid import JobState
-from ibench.status import last_status
-from ibench.study import Study
+from ibench.study.definition import Study
+from ibench.study.make import JobState
+from ibench.study.progress import last_status
 
 __all__ = ["cluster_table"]
 

@@ -1,4 +1,7 @@
-"""Gates: quality against the baseline, integrity rules, the judge."""
+"""What is judged? Quality against the baseline, integrity rules, the judge's answer.
+
+Pure judgement over evidence: nothing here launches or measures.
+"""
 
 from ibench.gates.integrity import RULES, judge_rules
 from ibench.gates.judge import ask_judge

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
-from ibench.metrics import chunk_gaps_s, percentile, ttft_s
+from ibench.metrics.requests import chunk_gaps_s, percentile, ttft_s
 from ibench.params import Gates
 from ibench.records import (
     Evidence,

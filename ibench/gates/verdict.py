@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
+from ibench.gates.bench import Bench
 from ibench.gates.integrity import judge_rules
 from ibench.gates.quality import quality_verdict
 from ibench.params import Gates
 from ibench.records import (
-    Evidence,
     Finding,
     LaunchOutcome,
     Outcome,
@@ -19,28 +19,9 @@ from ibench.records import (
     Verdict,
 )
 
-__all__ = ["Bench", "judge_run"]
+__all__ = ["judge_run"]
 
 CHECKS = ("quality", "rules", "judge")
-
-
-class Bench:
-    """What one server life showed, as read back from disk.
-
-    Args:
-        evidence: the record.
-        results: one row a measured request.
-        answers: text by question id; None for a failed request.
-    """
-
-    def __init__(
-        self,
-        evidence: Evidence,
-        results: Sequence[RequestResult],
-        answers: Mapping[str, str | None],
-    ) -> None:
-        """Keep the three together."""
-        self.evidence, self.results, self.answers = evidence, tuple(results), answers
 
 
 def judge_run(

@@ -1,1 +1,4 @@
-"""Arrival schedules, the load client and the measurement of one traffic phase."""
+"""How is a server measured? Arrivals, load clients, phases, scenarios.
+
+Nothing here launches a server, knows a study or judges what it saw.
+"""

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 from ibench.errors import StageError
 from ibench.load.client import Exchange, LoadClient, LoadRun, PlannedRequest
 from ibench.load.sse import interpret, parse
-from ibench.metrics import percentile
+from ibench.metrics.requests import percentile
 from ibench.records import Calibration, Chunk, canonical_json
 
 __all__ = ["NullServer", "Truth", "calibrate", "compare", "null_server", "plan"]

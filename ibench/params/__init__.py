@@ -1,4 +1,7 @@
-"""Models of ``params/*.yaml``: closed, frozen, validated strictly (``paramfile``)."""
+"""What is asked for? The models of ``params/``: closed, frozen, strictly validated.
+
+A model per kind of file and the reading of it; nothing here acts on what it says.
+"""
 
 from ibench.params.agents import Agent, Cli, Continuation, HarborAgent, LoginFile
 from ibench.params.measure import (

@@ -1,7 +1,8 @@
-"""What the stages hand on: closed, frozen, versioned records.
+"""What is handed on? The closed, frozen, versioned records of the stages.
 
-Times are ``CLOCK_MONOTONIC`` nanoseconds (``*_ns``) or seconds (``*_s``); wall time
-stands in ``Provenance`` only. ``None`` means unknown or undefined, never zero.
+No behaviour beyond what a record can say of itself. Times are ``CLOCK_MONOTONIC``
+nanoseconds (``*_ns``) or seconds (``*_s``); wall time stands in ``Provenance`` only.
+``None`` means unknown or undefined, never zero.
 """
 
 from ibench.records.base import (

@@ -1,1 +1,4 @@
-"""Sandboxed processes, supervised launches, engines and the reference server."""
+"""How does a server run? Sandboxes, processes, launches, engines, GPUs.
+
+Nothing here sends load, knows a study or judges.
+"""

@@ -20,8 +20,8 @@ from typing import IO
 from pydantic import ValidationError
 
 from ibench.errors import EngineError
+from ibench.params.engines import Engine, Venv
 from ibench.records import Closed
-from ibench.serving.engines import Engine, Venv
 
 __all__ = ["Built", "build", "built", "interpreter_roots"]
 

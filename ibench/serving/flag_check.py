@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ibench.errors import EngineError, ParameterError
-from ibench.serving.engines import Engine, Setting, arguments
+from ibench.params.engines import Engine, Setting
+from ibench.serving.engines import arguments
 from ibench.serving.environments import built
 
 __all__ = ["check_flags", "probes"]

@@ -25,6 +25,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field
 
+from ibench import PACKAGE, REPOSITORY
 from ibench.errors import SandboxError
 from ibench.records import Closed
 from ibench.serving.containers import Box, apptainer_argv, podman_argv
@@ -54,7 +55,6 @@ PROCESS_GROUP_WARNING = (
     "no namespace sandbox on this host: the command could read the whole file system, "
     "and a process that cleared its environment could outlive it"
 )
-_PACKAGE = Path(__file__).resolve().parents[1]
 _INSIDE_PACKAGE_ROOT = "/opt/ibench"
 _SYSTEM_LINKS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 
@@ -148,7 +148,7 @@ def environment(sandbox: Sandbox, kind: SandboxKind) -> dict[str, str]:
     """List every variable the command starts with; nothing else is inherited."""
     root = private_root(sandbox, kind)
     hidden = kind != "process_group"
-    package_root = _INSIDE_PACKAGE_ROOT if hidden else str(_PACKAGE.parent)
+    package_root = _INSIDE_PACKAGE_ROOT if hidden else str(REPOSITORY)
     # An image has programs of its own; the workbench's interpreter may not run there.
     own = "/opt/workbench" if kind in ("apptainer", "podman") else sys.prefix
     chosen = {"ENGINES": str(sandbox.engines)} if sandbox.engines else {}
@@ -213,7 +213,7 @@ def container_name(sandbox: Sandbox) -> str:
 def _box(sandbox: Sandbox, env: dict[str, str]) -> Box:
     if sandbox.image is None:
         raise SandboxError("a container runtime needs an image: run make engine")
-    mounts = {str(Path(_INSIDE_PACKAGE_ROOT) / _PACKAGE.name): _PACKAGE}
+    mounts = {str(Path(_INSIDE_PACKAGE_ROOT) / PACKAGE.name): PACKAGE}
     return Box(
         image=sandbox.image,
         name=container_name(sandbox),
@@ -242,7 +242,7 @@ def _check(path: Path) -> None:
     if not path.is_absolute() or not path.exists():
         raise SandboxError(f"{path}: must be an existing absolute path")
     # A parent of the package would show what the sandbox exists to hide.
-    if _PACKAGE.is_relative_to(path.resolve()):
+    if PACKAGE.is_relative_to(path.resolve()):
         raise SandboxError(f"{path}: contains the package; name a folder below it")
 
 
@@ -271,8 +271,8 @@ def _private(sandbox: Sandbox, env: dict[str, str]) -> list[str]:
         half = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
         argv = ["--size", str(min(sandbox.disk_mib * 2**20, half))]
     argv += ["--tmpfs", "/tmp", "--dir", env["HOME"], "--dir", env["HF_HUB_CACHE"]]  # noqa: S108
-    package = f"{_INSIDE_PACKAGE_ROOT}/{_PACKAGE.name}"
-    argv += ["--ro-bind", str(_PACKAGE), package]
+    package = f"{_INSIDE_PACKAGE_ROOT}/{PACKAGE.name}"
+    argv += ["--ro-bind", str(PACKAGE), package]
     # The environment may lie inside the checkout: it is bound alone, never its parent.
     own = (Path(sys.base_prefix), Path(sys.prefix))
     for path in dict.fromkeys((*own, *_shown(sandbox))):

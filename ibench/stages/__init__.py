@@ -1,3 +1,6 @@
-"""What the five notebooks call: one module a stage, one record out of it."""
+"""What does a stage do? One module a notebook, with the notebook's name.
+
+Stages put the floors below together; what several of them need belongs further down.
+"""
 
 __all__: list[str] = []

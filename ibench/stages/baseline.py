@@ -9,17 +9,17 @@ from __future__ import annotations
 import shutil
 
 from ibench.errors import LaunchError
+from ibench.methods.folder import write_launcher
 from ibench.records import BaselineResult, LaunchOutcome
 from ibench.serving.engines import launcher_script
-from ibench.stages.evidence import (
+from ibench.stages.relaunch import (
     Workload,
     collect,
     launched,
     load_test,
     neutral_copy,
 )
-from ibench.stages.folder import write_launcher
-from ibench.workbench import OpenJob
+from ibench.study.job import OpenJob
 
 __all__ = ["measure_baseline"]
 

@@ -12,7 +12,8 @@ from typing import Any
 from pydantic import Field
 
 from ibench.errors import ParameterError
-from ibench.gates.verdict import Bench, judge_run
+from ibench.gates.bench import Bench, read_bench
+from ibench.gates.verdict import judge_run
 from ibench.params import SeedPair
 from ibench.records import (
     BaselineResult,
@@ -23,11 +24,10 @@ from ibench.records import (
 )
 from ibench.serving.launch import LAUNCHER
 from ibench.stages.baseline import measure_baseline
-from ibench.stages.evidence import collect, collect_running
-from ibench.stages.gate import read_bench
+from ibench.stages.relaunch import collect, collect_running
 from ibench.store import load_record, run_id_on_disk
-from ibench.study import Cell, Job, Study
-from ibench.workbench import OpenJob
+from ibench.study.definition import Cell, Job, Study
+from ibench.study.job import OpenJob
 from ibench.workloads import read_questions
 
 __all__ = ["Score", "score", "score_lines"]

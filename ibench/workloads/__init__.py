@@ -1,4 +1,7 @@
-"""Workloads: documents, request sets, quality questions and the embedded model."""
+"""What is sent? Documents, request sets, questions, base models and their sources.
+
+Nothing here opens a connection to a server or knows a study.
+"""
 
 from ibench.workloads.documents import (
     Document,

@@ -19,7 +19,7 @@ from ibench.analysis.style import save_figure
 from ibench.analysis.timeline import request_figure
 from ibench.errors import CorruptResultError
 from ibench.records import Outcome, Submission, Trial, Verdict
-from ibench.report import export_report
+from ibench.stages.report import export_report
 from tests.analysis.test_scores import CHOICES
 from tests.factories import evidence, result
 

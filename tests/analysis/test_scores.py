@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from ibench import REPOSITORY
 from ibench.analysis.scores import (
     aggregate_table,
     cell_table,
@@ -79,7 +79,7 @@ def test_the_aggregate_is_the_geometric_mean_of_scenario_means() -> None:
 
 
 def test_the_published_aggregates_come_out_within_rounding() -> None:
-    path = Path(__file__).parents[2] / "results/published/paper_table02_leaderboard.csv"
+    path = REPOSITORY / "results/published/paper_table02_leaderboard.csv"
     board = pd.read_csv(path)
     letters = ["a", "b", "c", "d"]
     means = board[[f"{s}_speedup" for s in letters]].dropna()

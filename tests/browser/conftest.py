@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from ibench.paper.data import REPOSITORY
-from ibench.study import Study
+from ibench import REPOSITORY
+from ibench.study.definition import Study
+from tests.analysis.explore.studies import PROFILE, make_explored
 from tests.browser.lab import Lab, Notebook, start_lab
-from tests.explore.studies import PROFILE, make_explored
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 SIZE = {"width": 1400, "height": 1700}

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from ibench.paper.data import REPOSITORY
+from ibench import REPOSITORY
 from tests.browser.conftest import Open
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]

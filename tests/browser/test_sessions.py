@@ -9,9 +9,9 @@ from playwright.sync_api import Browser, expect
 
 from ibench.records import Submission
 from ibench.store import load_record
+from tests.analysis.explore.talking import CELL, KEY, MARKUP, begun, talking_study
 from tests.browser.conftest import SIZE, set_parameters
 from tests.browser.lab import Lab, Notebook
-from tests.explore.talking import CELL, KEY, MARKUP, begun, talking_study
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 

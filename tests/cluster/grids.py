@@ -13,10 +13,10 @@ from typing import Any
 
 import yaml
 
+from ibench import REPOSITORY
 from ibench.cluster.cells import CellJob, cell_jobs
-from ibench.study import Study
+from ibench.study.definition import Study
 
-REPOSITORY = Path(__file__).parents[2]
 CLUSTER: dict[str, Any] = {
     "scheduler": "slurm",
     "gpus": 1,

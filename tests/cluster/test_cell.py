@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.synthetic import publish_job
 from ibench.cluster.cell import run_cell
 from ibench.cluster.cells import CellJob
 from ibench.cluster.claims import Claim, Owner
@@ -26,12 +25,13 @@ from ibench.errors import (
     StageTimeoutError,
 )
 from ibench.records import LaunchOutcome
-from ibench.runner import StageRunner
-from ibench.status import Line
+from ibench.stages.runner import StageRunner
 from ibench.store import RECORD
-from ibench.study import Job, Study
+from ibench.study.definition import Job, Study
+from ibench.study.progress import Line
+from perf.synthetic import publish_job
 from tests.cluster.grids import Grid
-from tests.test_notebook import make
+from tests.study.test_notebook import make
 
 CELL = "a/default-transformers-serve/21-1337"
 Act = Callable[[Job], None]

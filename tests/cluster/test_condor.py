@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
+from ibench import REPOSITORY
 from ibench.cluster.condor import Condor
-from ibench.cluster.params import load_cluster
 from ibench.cluster.submissions import Batch, Submission
 from ibench.cluster.tools import run_tool
 from ibench.errors import ClusterError
-from tests.cluster.grids import REPOSITORY, Grid
+from ibench.params.clusters import load_cluster
+from tests.cluster.grids import Grid
 
 htcondor2 = pytest.importorskip("htcondor2")
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.synthetic import publish_job
 from ibench.cluster.claims import Claim, HeldError, Owner
 from ibench.cluster.finish import finish
 from ibench.errors import CorruptResultError, StageError
 from ibench.store import RECORD, attempt_count
+from perf.synthetic import publish_job
 from tests.cluster.grids import Grid
 
 

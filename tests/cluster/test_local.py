@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from ibench import REPOSITORY
 from ibench.cluster.claims import Claim, Owner
 from ibench.cluster.local import Pool, gpu_slots
 from ibench.errors import ClusterError
 from ibench.records import StudyResult
 from ibench.serving.sandbox import detect
 from ibench.store import load_record
-from tests.cluster.grids import REPOSITORY, Grid, one_line
+from tests.cluster.grids import Grid, one_line
 from tests.cluster.slurm_box import wait_for
 
 LOCAL = {"scheduler": "local", "gpus": 1}

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from ibench.cluster.params import load_cluster
+from ibench import REPOSITORY
 from ibench.cluster.slurm import Slurm
 from ibench.cluster.submissions import Batch
-from tests.cluster.grids import REPOSITORY, Grid
+from ibench.params.clusters import load_cluster
+from tests.cluster.grids import Grid
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from ibench.records import StudyResult
 from ibench.store import load_record
 from tests.cluster.grids import Grid
 from tests.cluster.slurm_box import SlurmBox, wait_for, why_not
-from tests.test_notebook import make
+from tests.study.test_notebook import make
 
 pytestmark = [
     pytest.mark.slow,

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.synthetic import publish_job
+from ibench import REPOSITORY
 from ibench.cluster.claims import Claim, Owner
-from ibench.cluster.params import load_cluster
 from ibench.cluster.submissions import (
     Batch,
     Queued,
@@ -20,8 +19,10 @@ from ibench.cluster.submissions import (
 from ibench.cluster.submit import Submitter, cancel
 from ibench.cluster.table import cluster_table
 from ibench.errors import ClusterError, ParameterError
-from ibench.grid import job_states
-from tests.cluster.grids import REPOSITORY, Grid
+from ibench.params.clusters import load_cluster
+from ibench.study.make import job_states
+from perf.synthetic import publish_job
+from tests.cluster.grids import Grid
 
 
 class Paper:

@@ -14,28 +14,29 @@ from typing import Any
 
 import pytest
 
-from ibench.assets import Assets
+from ibench import REPOSITORY
 from ibench.errors import ParameterError
-from ibench.measure import Measurement, connect, measure_scenario
+from ibench.load.scenario import Measurement, connect, measure_scenario
+from ibench.methods.folder import write_launcher
+from ibench.params.engines import Setting
 from ibench.records import (
     Evidence,
     LaunchOutcome,
     Submission,
     Verdict,
 )
-from ibench.serving.engines import Setting, launcher_script
+from ibench.serving.engines import launcher_script
 from ibench.serving.flag_check import check_flags
 from ibench.serving.launch import RunningServer, launch
 from ibench.serving.processes import free_port
 from ibench.serving.sandbox import detect
-from ibench.stages.folder import write_launcher
 from ibench.store import load_record
-from ibench.study import Study
-from ibench.workbench import OpenJob
+from ibench.study.assets import Assets
+from ibench.study.definition import Study
+from ibench.study.job import OpenJob
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(1500)]
 
-REPOSITORY = Path(__file__).parents[2]
 PROFILE, SEEDS = "vllm-cpu", "21-1337"
 CACHE = REPOSITORY / ".cache"
 

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ibench import REPOSITORY
 from ibench.gates import integrity
-from ibench.gates.verdict import Bench, judge_run
-from ibench.paramfile import load_yaml
+from ibench.gates.bench import Bench
+from ibench.gates.verdict import judge_run
 from ibench.params import Gates
+from ibench.params.files import load_yaml
 from ibench.records import (
     Chunk,
     Evidence,
@@ -20,7 +21,7 @@ from ibench.records import (
 )
 from tests.factories import MS, evidence, phase, questions, result
 
-GATES = load_yaml(Gates, Path(__file__).parents[2] / "params" / "gates" / "cpu.yaml")
+GATES = load_yaml(Gates, REPOSITORY / "params" / "gates" / "cpu.yaml")
 MODEL = "ibench/embedded-mistral"
 GOOD = [result(tokens=20) for _ in range(10)]
 

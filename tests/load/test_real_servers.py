@@ -9,21 +9,23 @@ import pytest
 import yaml
 from transformers import AutoTokenizer
 
-from ibench.intervals import Interval, t_interval
+from ibench import REPOSITORY
 from ibench.load.calibrate import calibrate
 from ibench.load.client import LoadClient
 from ibench.load.dialect import negotiate_dialect, served_model_name
 from ibench.load.driver import run_phase
 from ibench.load.httpx_client import HttpxClient
 from ibench.load.kernel_client import KernelClient
-from ibench.metrics import percentile, tpot_s, ttft_s
+from ibench.metrics.intervals import Interval, t_interval
+from ibench.metrics.requests import percentile, tpot_s, ttft_s
+from ibench.params.engines import Engine, Setting
 from ibench.records import LaunchOutcome, RequestResult, RequestSpec
-from ibench.serving.engines import Engine, Setting, launcher_script
+from ibench.serving.engines import launcher_script
 from ibench.serving.launch import LAUNCHER, launch
 from ibench.serving.processes import free_port
 from ibench.serving.sandbox import detect
 
-ENGINES = Path(__file__).resolve().parents[2] / "params" / "engines"
+ENGINES = REPOSITORY / "params" / "engines"
 MAX_TOKENS = 24
 
 

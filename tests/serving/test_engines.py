@@ -13,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from ibench import REPOSITORY
 from ibench.errors import ParameterError
-from ibench.serving.engines import Engine, FlagSpec, Setting, launcher_script
+from ibench.params.engines import Engine, FlagSpec, Setting
+from ibench.serving.engines import launcher_script
 
-FOLDER = Path(__file__).resolve().parents[2] / "params" / "engines"
+FOLDER = REPOSITORY / "params" / "engines"
 ENGINE = Engine(
     name="shown",
     version="1",

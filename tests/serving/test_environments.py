@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from ibench.engines import find_pythons, make_engine
+from ibench import REPOSITORY
 from ibench.errors import EngineError, ParameterError
-from ibench.serving.engines import Engine
+from ibench.params.engines import Engine, load_engine, lock_path
 from ibench.serving.environments import READY, build, built, interpreter_roots
-from ibench.study import load_engine, lock_path
+from ibench.study.engines import find_pythons, make_engine
 
-PARAMS = Path(__file__).resolve().parents[2] / "params"
+PARAMS = REPOSITORY / "params"
 MINOR = ".".join(map(str, sys.version_info[:2]))
 HERE = {MINOR: sys.executable}
 

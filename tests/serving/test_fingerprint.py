@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ibench import REPOSITORY
 from ibench.serving.fingerprint import command_lines, engines_in
 
-ENGINES = Path(__file__).resolve().parents[2] / "params" / "engines"
+ENGINES = REPOSITORY / "params" / "engines"
 PATTERNS = {
     p.stem: yaml.safe_load(p.read_text())["process_pattern"]
     for p in sorted(ENGINES.glob("*.yaml"))

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ibench.engines import make_image
+from ibench import REPOSITORY
 from ibench.errors import EngineError, LaunchError, SandboxError
+from ibench.methods.folder import write_launcher
+from ibench.params.engines import Engine
 from ibench.records import LaunchOutcome
-from ibench.serving.engines import Engine
 from ibench.serving.launch import House, RunningServer, launch
 from ibench.serving.limits import private_memory_mib, tree_mib
 from ibench.serving.processes import Process, free_port
@@ -26,9 +27,9 @@ from ibench.serving.sandbox import (
     detect,
     wrap,
 )
-from ibench.stages.folder import write_launcher
+from ibench.study.engines import make_image
 
-PARAMS = Path(__file__).resolve().parents[2] / "params"
+PARAMS = REPOSITORY / "params"
 CONTAINERS = PARAMS / "containers"
 KINDS: list[SandboxKind] = (
     ["bwrap", "process_group"] if detect() == "bwrap" else ["process_group"]

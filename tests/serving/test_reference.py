@@ -14,14 +14,16 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ibench import REPOSITORY
+from ibench.params.engines import Engine
 from ibench.records import LaunchOutcome
-from ibench.serving.engines import Engine, launcher_script
+from ibench.serving.engines import launcher_script
 from ibench.serving.launch import LAUNCHER, RunningServer, launch
 from ibench.serving.processes import free_port
 from ibench.serving.reference_generate import StopFilter
 from ibench.serving.sandbox import detect
 
-ENGINE = Path(__file__).resolve().parents[2] / "params" / "engines" / "reference.yaml"
+ENGINE = REPOSITORY / "params" / "engines" / "reference.yaml"
 MESSAGES = [{"role": "user", "content": "Tell me about the sea."}]
 
 

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-import ibench
+from ibench import REPOSITORY
 from ibench.errors import SandboxError
 from ibench.serving.sandbox import TOKEN_VARIABLE, Sandbox, detect, environment, wrap
 
-REPOSITORY = Path(ibench.__file__).resolve().parents[1]
 needs_bwrap = pytest.mark.skipif(detect() != "bwrap", reason="no namespaces here")
 
 INSIDE = """

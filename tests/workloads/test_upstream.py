@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
+from ibench import REPOSITORY
 from ibench.errors import WorkloadError
-from ibench.paramfile import load_yaml
 from ibench.params import PaperScenario
+from ibench.params.files import load_yaml
 from ibench.workloads import (
     ChatTokenizer,
     Document,
@@ -33,7 +34,7 @@ from tests.workloads.test_sampling import Growing
 from tests.workloads.test_sampling import documents as words
 from tests.workloads.test_sampling import spec as spec_of
 
-PARAMS = Path(__file__).parents[2] / "params"
+PARAMS = REPOSITORY / "params"
 # Input and output tokens scaled to the embedded model, requests and the rest as paper.
 SCALED = {"a": (1024, 32), "b": (128, 256), "c": (128, 64), "d": (512, 128)}
 LETTERS = "ABCD"

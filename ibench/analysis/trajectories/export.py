@@ -1,0 +1,124 @@
+"""Runs as JSON for the static viewer: one list, one file a run.
+
+The shape is a contract with the viewer: ``docs/trajectories.md`` names every key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from ibench.analysis.trajectories.events import Episode, Event, Run, RunFacts
+from ibench.analysis.trajectories.labels import Labelled
+
+__all__ = [
+    "TEXT_LIMIT",
+    "export_run",
+    "export_runs",
+    "render_run",
+    "write_document",
+    "write_list",
+]
+
+TEXT_LIMIT = 2000
+
+
+def export_runs(runs: Iterable[Labelled], folder: Path) -> int:
+    """Write ``runs.json`` and ``runs/<id>.json``; return how many runs.
+
+    Runs are taken and written one at a time; the list is written last.
+    """
+    rows = [export_run(labelled, folder) for labelled in runs]
+    write_list(rows, folder)
+    return len(rows)
+
+
+def export_run(labelled: Labelled, folder: Path) -> dict[str, Any]:
+    """Write one run's file and give its row of the list."""
+    row, document = render_run(labelled)
+    write_document(document, folder / str(row["episodes_file"]))
+    return row
+
+
+def render_run(labelled: Labelled) -> tuple[dict[str, Any], bytes]:
+    """Give a run's row of the list, and the text of its own file."""
+    run, facts = labelled.run, labelled.facts
+    row = _row(run, facts, len(labelled.events))
+    document = {k: v for k, v in row.items() if k != "episodes_file"}
+    document["evaluations"] = _evaluations(facts)
+    document["episodes"] = [_episode(e, labelled.events) for e in labelled.episodes]
+    return row, orjson.dumps(document)
+
+
+def write_list(rows: Sequence[dict[str, Any]], folder: Path) -> None:
+    """Write the list of runs."""
+    write_document(orjson.dumps(list(rows)), folder / "runs.json")
+
+
+def write_document(document: bytes, path: Path) -> None:
+    """Write a JSON text whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_bytes(document)
+    part.replace(path)
+
+
+def _row(run: Run, facts: RunFacts, n_events: int) -> dict[str, Any]:
+    return {
+        "id": run.run_id,
+        "agent": run.agent,
+        "scenario": run.scenario,
+        "seeds": run.seeds,
+        "outcome": run.outcome,
+        "speedup": run.speedup,
+        "objective": run.objective,
+        "budget_s": run.budget_s,
+        "engine": facts.engine_shipped,
+        "n_events": n_events,
+        "episodes_file": f"runs/{run.run_id}.json",
+    }
+
+
+def _evaluations(facts: RunFacts) -> list[dict[str, Any]]:
+    return [
+        {"t_s": m.t_s, "objective": m.value, "accuracy": m.accuracy}
+        for m in facts.measurements
+        if m.metric == "objective" and m.is_evaluation
+    ]
+
+
+def _episode(episode: Episode, events: Sequence[Event]) -> dict[str, Any]:
+    return {
+        "index": episode.index,
+        "family": episode.family,
+        "tier": episode.tier,
+        "t_start_s": episode.t_start_s,
+        "t_end_s": episode.t_end_s,
+        "confidence": episode.confidence,
+        "engine": episode.engine,
+        "score": episode.score,
+        "summary": episode.summary,
+        "evidence": list(episode.evidence),
+        "events": [_event(e) for e in events[episode.first : episode.last + 1]],
+    }
+
+
+def _event(event: Event) -> dict[str, Any]:
+    return {
+        "index": event.index,
+        "t_s": event.t_s,
+        "kind": event.kind,
+        "tool": event.tool,
+        "text": _shown(event.text),
+        "truncated": event.is_cut or len(event.text) > TEXT_LIMIT,
+    }
+
+
+def _shown(text: str) -> str:
+    if len(text) <= TEXT_LIMIT:
+        return text
+    half = (TEXT_LIMIT - 5) // 2
+    return f"{text[:half]}\n...\n{text[-half:]}"

@@ -1,0 +1,65 @@
+"""Stage 4: read the evidence back, judge it, touch no server."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+import httpx
+
+from ibench.errors import JudgeError
+from ibench.gates.bench import read_bench
+from ibench.gates.judge import ask_judge
+from ibench.gates.verdict import judge_run
+from ibench.records import BaselineResult, Evidence, Verdict
+from ibench.study.job import OpenJob
+from ibench.workloads import read_questions
+
+__all__ = ["gate"]
+
+TRANSCRIPT_KEPT = 20_000
+
+
+def gate(job: OpenJob) -> Verdict:
+    """Judge one run against the baseline of its scenario, seed and host."""
+    evidence = job.upstream["relaunch"].result
+    base = job.upstream["baseline"].result
+    if not isinstance(evidence, Evidence) or not isinstance(base, BaselineResult):
+        raise TypeError("stages 'relaunch' and 'baseline' published something else")
+    folder = job.upstream_folder("relaunch")
+    job.status.phase("judging")
+    judge, detail = _ask(job, evidence)
+    return judge_run(
+        read_bench(folder, evidence),
+        read_bench(job.upstream_folder("baseline"), base.averaged),
+        read_questions(folder / "questions.jsonl"),
+        job.study.gates,
+        model_id=job.study.model.model_id,
+        model_dir_name=evidence.model_dir_name,
+        forced_engine=job.job.spec.get("forced_engine"),
+        judge=judge,
+        judge_detail=detail,
+    )
+
+
+def _ask(
+    job: OpenJob, evidence: Evidence
+) -> tuple[Literal["not_run", "clean", "violation"], str]:
+    """Ask the judge if the profile has one; a judge that fails was not run."""
+    spec = job.study.gates.judge
+    if spec is None:
+        return "not_run", "no judge in the profile"
+    key = os.environ.get(spec.key_variable)
+    if not key:
+        return "not_run", f"{spec.key_variable} is not set"
+    log = job.upstream_folder("relaunch") / "logs" / "server.log"
+    tail = log.read_text(errors="replace")[-TRANSCRIPT_KEPT:] if log.is_file() else ""
+    text = f"start_server.sh:\n{evidence.launcher}\n\nserver log:\n{tail}"
+    try:
+        with httpx.Client(timeout=120.0) as client:
+            label = ask_judge(
+                client, base_url=spec.url, model=spec.model, api_key=key, evidence=text
+            )
+            return label, ""
+    except JudgeError as error:
+        return "not_run", str(error)

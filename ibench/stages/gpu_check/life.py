@@ -1,0 +1,173 @@
+"""One scenario on a launched server, as a finding."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ibench.errors import LaunchError, MetricUndefinedError
+from ibench.load.scenario import Measurement, connect, measure_scenario
+from ibench.params import Scenario
+from ibench.records import GpuUse, PhaseSummary, RequestSpec
+from ibench.serving.gpu import GpuMeter, energy_per_token_j
+from ibench.serving.launch import RunningServer
+from ibench.stages.gpu_check.record import Finding, PhaseFound
+from ibench.stages.gpu_check.roofline import Bounds, Lengths, bounds, objective_bound
+from ibench.stages.gpu_check.settings import ScenarioId
+from ibench.stages.gpu_check.task import Check, Task
+from ibench.stages.gpu_check.workload import Requests
+
+__all__ = ["Life"]
+
+
+@dataclass(frozen=True)
+class Life:
+    """A launched server and what to ask it."""
+
+    check: Check
+    task: Task
+    server: RunningServer
+    model_dir: Path
+
+    def measure(self, name: ScenarioId, requests: Requests) -> Finding:
+        """Measure one scenario; whatever the server does is a finding."""
+        scenario, seed = self.task.scenarios[name]
+        facts: dict[str, object] = {
+            "engine": self.task.engine.name,
+            "engine_version": self.task.engine.version,
+            "scenario": name,
+            "input_tokens": scenario.input_tokens,
+            "output_tokens": scenario.output_tokens,
+            "ready_s": self.server.launch.ready_s,
+        }
+        started = time.monotonic()
+        try:
+            self.server.check_alive()
+            pids, gpus = self.server.pids, self.check.machine.gpus
+            with GpuMeter(pids=lambda: set(pids()), gpus=gpus) as meter:
+                dialect, measured = self._send(scenario, seed, requests)
+            self.server.check_alive()
+        except (LaunchError, MetricUndefinedError) as error:
+            self.check.say(f"{self.task.engine.name}: {error}")
+            # Its detail may name paths and processes; the outcome does not.
+            reason = str(error)
+            if isinstance(error, LaunchError):
+                reason = f"server {error.outcome}"
+            return Finding.model_validate(
+                facts | {"outcome": "failed", "reason": reason}
+            )
+        for error_text in {r.error for r in measured.results if r.failure}:
+            self.check.say(f"{self.task.engine.name}: {error_text}")
+        facts |= {"dialect": dialect, "wall_s": time.monotonic() - started}
+        is_cuda = self.check.machine.hardware.device == "cuda"
+        facts |= _outcome(measured)
+        facts |= _energy(meter.use() if is_cuda else None, measured)
+        facts |= self._phases(scenario, requests, measured)
+        return Finding.model_validate(facts)
+
+    def _send(
+        self, scenario: Scenario, seed: int, requests: Requests
+    ) -> tuple[str, Measurement]:
+        settings = self.check.settings.measure
+        target = connect(
+            self.server.base_url,
+            self.server.launch.served_models,
+            self.model_dir,
+            self.model_dir.name,
+            scenario,
+            settings,
+        )
+        measured = measure_scenario(
+            target,
+            scenario,
+            requests.measured,
+            requests.warmup,
+            settings,
+            seed=seed,
+            run_name=f"gpu-check:{time.monotonic_ns()}",
+            # Text of random tokens does not re-tokenize to them: the server counts.
+            count_tokens=None,
+            calibrated=True,
+        )
+        return target.dialect.label, measured
+
+    def _phases(
+        self, scenario: Scenario, requests: Requests, measured: Measurement
+    ) -> dict[str, object]:
+        """Each phase beside the bounds of its own requests."""
+        card, parts = self.check.machine.card, requests.phases(scenario)
+        best: list[Bounds] = []
+        if card is not None:
+            best = [
+                bounds(self.check.shape, card, _lengths(part), phase.concurrency)
+                for part, phase in zip(parts, scenario.phases, strict=True)
+            ]
+        return {
+            "phases": [
+                _phase(summary, part, measured, best[i] if best else None)
+                for i, (summary, part) in enumerate(
+                    zip(measured.phases, parts, strict=True)
+                )
+            ],
+            "objective_bound": (
+                objective_bound(scenario.objective, best) if best else None
+            ),
+        }
+
+
+def _lengths(requests: Sequence[RequestSpec]) -> list[Lengths]:
+    return [Lengths(r.input_tokens, r.max_tokens) for r in requests]
+
+
+def _phase(
+    summary: PhaseSummary,
+    asked: Sequence[RequestSpec],
+    measured: Measurement,
+    best: Bounds | None,
+) -> PhaseFound:
+    sources = {r.tokens_from for r in measured.results if r.phase == summary.name}
+    client = summary.client
+    return PhaseFound(
+        name=summary.name,
+        concurrency=summary.concurrency,
+        requests=summary.requests,
+        completed=summary.completed,
+        failures=summary.failures,
+        input_tokens_mean=sum(r.input_tokens for r in asked) / len(asked),
+        output_tokens=summary.output_tokens,
+        tokens_from=tuple(sorted(sources)),
+        wall_s=summary.wall_s,
+        ttft_p50_s=summary.ttft_p50_s,
+        tpot_p50_s=summary.tpot_p50_s,
+        request_rate_per_s=summary.request_rate_per_s,
+        timestamp_source=None if client is None else client.timestamp_source,
+        invalid=summary.invalid,
+        bounds=best,
+    )
+
+
+def _outcome(measured: Measurement) -> dict[str, object]:
+    """Measured when every request counts and the objective is defined."""
+    asked = len(measured.results)
+    kinds = Counter(r.failure.value for r in measured.results if r.failure)
+    reason = measured.detail
+    if kinds:
+        named = ", ".join(f"{kind} {n}" for kind, n in sorted(kinds.items()))
+        reason = f"{kinds.total()} of {asked} requests failed: {named}"
+    return {
+        "outcome": "failed" if reason else "measured",
+        "reason": reason,
+        "objective": measured.objective,
+    }
+
+
+def _energy(use: GpuUse | None, measured: Measurement) -> dict[str, object]:
+    try:
+        tokens = sum(p.output_tokens for p in measured.phases)
+        energy: float | None = energy_per_token_j(use, tokens)
+    except MetricUndefinedError:
+        energy = None
+    return {"gpu": use, "energy_per_token_j": energy}

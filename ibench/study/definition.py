@@ -1,0 +1,402 @@
+"""A study: one profile with every file it names, and the jobs that follow from it.
+
+The run id of a job is the SHA-256 of its spec, and a spec holds the run ids it builds
+on: a changed parameter changes the ids downstream of it, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ibench.errors import ParameterError
+from ibench.params import (
+    Agent,
+    AgentMethod,
+    Budget,
+    Gates,
+    Method,
+    ModelSpec,
+    PaperScenario,
+    Profile,
+    Scale,
+    SearchSpace,
+    SeedPair,
+)
+from ibench.params.engines import Engine, load_engine
+from ibench.params.files import load_yaml, named
+from ibench.params.hosts import Host
+from ibench.records import Closed, Rendered
+
+__all__ = ["NOTEBOOKS", "Cell", "Job", "Study"]
+
+NOTEBOOKS = {
+    "baseline": "1_baseline.ipynb",
+    "submission": "2_agent_run.ipynb",
+    "relaunch": "3_relaunch_load_test.ipynb",
+    "gating": "4_gating.ipynb",
+    "aggregation": "5_aggregation.ipynb",
+}
+ModelT = TypeVar("ModelT", bound=Closed)
+MEASURED = ("baseline", "submission", "relaunch")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of the grid: scenario, method (or the baseline), seed pair."""
+
+    scenario: str
+    method: str
+    seeds: SeedPair
+
+    @cached_property
+    def path(self) -> Path:
+        """Folder below the profile's results."""
+        return Path(self.scenario, self.method, self.seeds.label)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One stage of one cell: what make builds, what the runner runs."""
+
+    stage: str
+    folder: Path
+    spec: dict[str, Any]
+    parameters: dict[str, str]
+    needs: tuple[Path, ...]
+    limit_s: float
+    exclusive: bool
+    cell: Cell | None
+    rendered: Rendered = field(default_factory=Rendered, repr=False, compare=False)
+
+    @cached_property
+    def run_id(self) -> str:
+        """SHA-256 of the spec; no time, host or path is in it."""
+        return self.rendered.sha256_of(self.spec)
+
+    @cached_property
+    def name(self) -> str:
+        """Readable id within the profile, for example ``a/careful/21-1337/gating``."""
+        return f"{self.cell.path}/{self.stage}" if self.cell else self.stage
+
+
+class Study:
+    """A profile with its files loaded and checked.
+
+    Args:
+        profile: name of a file in ``params/profiles``.
+        params: the parameter folder.
+        results: the results root; this profile writes below ``results/<profile>``.
+
+    Raises:
+        ParameterError: anything in the files that is unknown, missing or mistyped.
+    """
+
+    def __init__(self, profile: str, params: Path, results: Path) -> None:
+        """Load everything the profile names, so that no stage can fail on it later."""
+        self.params = params.resolve()
+        self.results = results.resolve()
+        self.profile_path = named(self.params / "profiles", profile)
+        self.profile: Profile = load_yaml(Profile, self.profile_path)
+        if self.profile.name != profile:
+            raise ParameterError(
+                self.profile_path, "name", self.profile.name, f"must be {profile!r}"
+            )
+        self.root = self.results / profile
+        self._specs: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self._rendered = Rendered()
+        self._rendered.keep(NOTEBOOKS)
+        self.model = self._load(ModelSpec, "models", self.profile.model)
+        self.host = self._load(Host, "hosts", self.profile.host)
+        self.gates = self._load(Gates, "gates", self.profile.gates)
+        self.scenarios: dict[str, PaperScenario] = {
+            s: self._scenario(s) for s in self.profile.scenarios
+        }
+        self.baseline_engine = self.engine(self.profile.baseline_engine)
+        self.method_specs = {m.name: self.method_spec(m) for m in self.profile.methods}
+
+    def _load(self, model: type[ModelT], folder: str, name: str) -> ModelT:
+        return load_yaml(model, named(self.params / folder, name))
+
+    def engine(self, name: str) -> Engine:
+        """Load one engine that this profile has the patience for.
+
+        Raises:
+            ParameterError: the profile waits shorter than the engine takes.
+        """
+        engine = load_engine(self.params, name)
+        waits_s = self.profile.measure.ready_timeout_s
+        if waits_s < engine.ready_s:
+            raise ParameterError(
+                self.profile_path,
+                "measure.ready_timeout_s",
+                waits_s,
+                f"engine {name} needs {engine.ready_s:g} s to its first answer",
+            )
+        return engine
+
+    @cached_property
+    def process_patterns(self) -> dict[str, str]:
+        """How every known engine's processes look, by its name."""
+        names = sorted(p.stem for p in (self.params / "engines").glob("*.yaml"))
+        engines = (load_engine(self.params, name) for name in names)
+        return {engine.name: engine.process_pattern for engine in engines}
+
+    def space(self, name: str) -> SearchSpace:
+        """Load one search space of ``params/search``."""
+        return self._load(SearchSpace, "search", name)
+
+    def spaces(self, name: str) -> dict[str, SearchSpace]:
+        """Load a space, or the parts of a joint one, by engine; each is checked.
+
+        Raises:
+            ParameterError: a part is joint itself, repeats an engine, or has a
+                parameter that its engine has no flag for.
+        """
+        parts: dict[str, SearchSpace] = {}
+        for part in self.space(name).joint or (name,):
+            path = named(self.params / "search", part)
+            space = self.space(part)
+            if space.engine is None or space.engine in parts:
+                raise ParameterError(
+                    path,
+                    "engine",
+                    space.engine,
+                    f"part of {name}: needs its own engine",
+                )
+            unknown = sorted(
+                set(space.parameters) - set(self.engine(space.engine).flags)
+            )
+            if unknown:
+                remedy = f"not flags of engine {space.engine}"
+                raise ParameterError(path, "parameters", ", ".join(unknown), remedy)
+            parts[space.engine] = space
+        return parts
+
+    def agent(self, name: str) -> Agent:
+        """Load one agent of ``params/agents``."""
+        return self._load(Agent, "agents", name)
+
+    def prompt(self, name: str) -> str:
+        """Read one prompt template of ``params/prompts``."""
+        path = self.params / "prompts" / f"{name}.md"
+        if not path.is_file():
+            there = ", ".join(sorted(p.stem for p in path.parent.glob("*.md")))
+            raise ParameterError(
+                path.parent, "prompt", name, f"unknown; choose one of {there}"
+            )
+        return path.read_text(encoding="utf-8")
+
+    def method_agent(self, method: AgentMethod) -> Agent:
+        """Load a method's agent, with the model and effort that the method names.
+
+        Raises:
+            ParameterError: a scripted agent has neither.
+        """
+        agent = self.agent(method.agent)
+        given = {"model": method.model, "effort": method.effort}
+        changes = {k: v for k, v in given.items() if v is not None}
+        if not changes:
+            return agent
+        if agent.harbor is None:
+            remedy = (
+                f"agent {agent.name} is a script: it has no {' and '.join(changes)}"
+            )
+            raise ParameterError(self.profile_path, "methods", method.name, remedy)
+        harbor = agent.harbor.model_copy(update=changes)
+        return agent.model_copy(update={"harbor": harbor})
+
+    def method_prompt(self, method: AgentMethod) -> str:
+        """Join a method's prompt and the sections of its conditions."""
+        names = (method.prompt, *method.conditions)
+        return "".join(self.prompt(name) for name in names)
+
+    def _scenario(self, name: str) -> PaperScenario:
+        scenario = self._load(PaperScenario, "scenarios", name)
+        scale = self.profile.scale.get(name, Scale())
+        for phase in scale.phases:
+            if phase not in {p.name for p in scenario.phases}:
+                raise ParameterError(
+                    self.profile_path, f"scale.{name}.phases", phase, "no such phase"
+                )
+        if self.profile.seed_pairs > len(scenario.seed_pairs):
+            raise ParameterError(
+                self.profile_path,
+                "seed_pairs",
+                self.profile.seed_pairs,
+                f"scenario {name} has {len(scenario.seed_pairs)}",
+            )
+        return scale.apply(scenario, self.model.max_model_tokens)
+
+    def method_spec(self, method: Method) -> dict[str, Any]:
+        """Everything that defines a method, with the files it names inlined.
+
+        Raises:
+            ParameterError: a file it names is missing, broken or of another engine.
+        """
+        spec: dict[str, Any] = {"method": method.model_dump(mode="json")}
+        if method.kind == "agent":
+            spec["agent"] = self.method_agent(method).model_dump(mode="json")
+            spec["prompt"] = self.method_prompt(method)
+            named_engines = (method.forced_engine, method.warm_engine)
+            spec["engines"] = {
+                n: self.engine(n).model_dump(mode="json") for n in named_engines if n
+            }
+            return spec
+        if method.kind == "default":
+            spec["engine"] = self.engine(method.engine).model_dump(mode="json")
+            return spec
+        spaces = self.spaces(method.space)
+        if method.engine is not None and set(spaces) != {method.engine}:
+            raise ParameterError(
+                named(self.params / "search", method.space),
+                "engine",
+                ", ".join(spaces),
+                f"method {method.name} is of engine {method.engine}",
+            )
+        spec["spaces"] = {n: s.model_dump(mode="json") for n, s in spaces.items()}
+        spec["engines"] = {n: self.engine(n).model_dump(mode="json") for n in spaces}
+        return spec
+
+    def method(self, name: str) -> Method:
+        """Look a method of the profile up.
+
+        Raises:
+            ParameterError: the profile has no such method.
+        """
+        for method in self.profile.methods:
+            if method.name == name:
+                return method
+        there = ", ".join(m.name for m in self.profile.methods)
+        raise ParameterError(
+            self.profile_path, "methods", name, f"unknown; choose one of {there}"
+        )
+
+    @property
+    def budget(self) -> Budget:
+        """The profile's budgets."""
+        return self.profile.budget
+
+    def cells(self) -> Iterator[Cell]:
+        """The grid: scenario by scenario, baseline first, seeds outside methods."""
+        for name, scenario in self.scenarios.items():
+            for seeds in scenario.seed_pairs[: self.profile.seed_pairs]:
+                yield Cell(name, "baseline", seeds)
+                for method in self.profile.methods:
+                    yield Cell(name, method.name, seeds)
+
+    @cached_property
+    def jobs(self) -> dict[str, Job]:
+        """Every job by name, upstream before downstream."""
+        jobs: dict[str, Job] = {}
+        for cell in self.cells():
+            stages = (
+                ("baseline",)
+                if cell.method == "baseline"
+                else ("submission", "relaunch", "gating")
+            )
+            for stage in stages:
+                job = self._job(stage, cell, jobs)
+                jobs[job.name] = job
+        spec = {
+            "stage": "aggregation",
+            "inputs": {n: j.run_id for n, j in jobs.items() if j.stage != "submission"},
+            "statistics": self.profile.statistics.model_dump(mode="json"),
+        }
+        final = [j for j in jobs.values() if j.stage in ("baseline", "gating")]
+        jobs["aggregation"] = Job(
+            stage="aggregation",
+            folder=self.root / "aggregation",
+            spec=spec,
+            parameters=self._parameters(None),
+            needs=tuple(j.folder for j in final),
+            limit_s=self.profile.limits.aggregation_s,
+            exclusive=False,
+            cell=None,
+        )
+        return jobs
+
+    def _parameters(self, cell: Cell | None) -> dict[str, str]:
+        values = {
+            "profile": self.profile.name,
+            "params_dir": str(self.params),
+            "results_dir": str(self.results),
+        }
+        if cell:
+            values |= {"scenario": cell.scenario, "seeds": cell.seeds.label}
+            if cell.method != "baseline":
+                values["method"] = cell.method
+        return values
+
+    def _job(self, stage: str, cell: Cell, jobs: dict[str, Job]) -> Job:
+        needs: tuple[str, ...] = ()
+        if stage == "relaunch":
+            needs = (f"{cell.path}/submission",)
+        elif stage == "gating":
+            base = f"{cell.scenario}/baseline/{cell.seeds.label}"
+            needs = (f"{cell.path}/relaunch", f"{base}/baseline")
+        spec = {"stage": stage, **self._stage_spec(stage, cell)}
+        if stage != "gating":
+            development = stage == "submission"
+            seeds = cell.seeds
+            spec["seed"] = seeds.development if development else seeds.evaluation
+        spec["inputs"] = {jobs[n].stage: jobs[n].run_id for n in needs}
+        return Job(
+            stage=stage,
+            folder=Path(self.root, cell.path, stage),
+            spec=spec,
+            parameters=self._parameters(cell),
+            needs=tuple(jobs[n].folder for n in needs),
+            limit_s=getattr(self.profile.limits, f"{stage}_s"),
+            exclusive=stage in MEASURED,
+            cell=cell,
+            rendered=self._rendered,
+        )
+
+    def _stage_spec(self, stage: str, cell: Cell) -> dict[str, Any]:
+        """What all seed pairs share, made once: a big grid is mostly seed pairs."""
+        key = stage, cell.scenario, cell.method
+        if key not in self._specs:
+            self._specs[key] = spec = self._shared_spec(stage, cell)
+            self._rendered.keep(spec.values())
+        return self._specs[key]
+
+    def _shared_spec(self, stage: str, cell: Cell) -> dict[str, Any]:
+        profile = self.profile
+        if stage == "gating":
+            forced = getattr(self.method(cell.method), "forced_engine", None)
+            demand = {"forced_engine": forced} if forced else {}
+            return {"gates": self.gates.model_dump(mode="json")} | demand
+        spec: dict[str, Any] = {
+            "scenario": self.scenarios[cell.scenario].workload.model_dump(mode="json"),
+            "model": self.model.model_dump(mode="json"),
+            "documents": [profile.documents, profile.documents_revision],
+            "questions": profile.questions.model_dump(mode="json"),
+            "measure": profile.measure.model_dump(mode="json"),
+            "compat": profile.compat,
+            "host": profile.host,
+            "isolation": profile.isolation.model_dump(mode="json"),
+        }
+        if stage == "submission":
+            spec["budget"] = profile.budget.model_dump(mode="json")
+            return spec | self.method_specs[cell.method]
+        if stage == "baseline":
+            spec["engine"] = self.baseline_engine.model_dump(mode="json")
+            spec["config"] = profile.baseline_config
+            spec["repeats"] = profile.baseline_repeats
+        return spec
+
+    def job(self, name: str) -> Job:
+        """Look a job up by name.
+
+        Raises:
+            ParameterError: this profile has no such job.
+        """
+        if name not in self.jobs:
+            raise ParameterError(
+                self.profile_path, "job", name, "not in this profile's grid"
+            )
+        return self.jobs[name]

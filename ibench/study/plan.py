@@ -1,0 +1,192 @@
+"""What a study will cost before it runs: cells, hours and dollars by stage.
+
+A stage that has finished costs nothing more, and what it took is known: others of the
+same stage, scenario and method are taken to last as long. Where nothing was measured
+yet, times come from ``params/costs/<host>.yaml``, each number with its source.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter, defaultdict
+from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple, TypeAlias
+
+from ibench.params import Scenario
+from ibench.params.costs import Costs
+from ibench.params.files import load_yaml, named
+from ibench.store import finished
+from ibench.study.definition import Job, Study
+from ibench.study.make import map_jobs
+
+__all__ = ["Plan", "make_plan", "plan_lines", "stage_s"]
+
+_HOUR_S = 3600.0
+_STAGES = ("baseline", "submission", "relaunch", "gating", "aggregation")
+_JUDGING_S = 5.0  # no server: seconds on any machine
+Hours: TypeAlias = defaultdict[str, float]
+_HOW = (
+    "Hours of finished stages are measured, and so is what is left of the same stage, "
+    "scenario and method. Else submissions take their budgets; baselines and "
+    "relaunches take their requests and questions at the pace of a known baseline over "
+    "the speedup that methods of that kind had, phase after phase, outputs as long as "
+    "asked, at most the stage's limit; judging takes seconds."
+)
+
+
+class Plan(NamedTuple):
+    """What is there and what is left; times in seconds by stage or by scenario."""
+
+    costs_name: str
+    costs: Costs
+    jobs: Counter[str]
+    done: Counter[str]
+    spent_s: Hours
+    left_s: Hours
+    scenario_s: Hours
+    by_measured: int
+
+
+def make_plan(study: Study, costs: str | None = None) -> Plan:
+    """Estimate every job of a study.
+
+    Args:
+        study: the profile.
+        costs: name of a file in ``params/costs``; by default the host's.
+
+    Raises:
+        ParameterError: no such file, or one that is not valid.
+        CorruptResultError: a finished stage is not what its record says.
+    """
+    name = costs or study.host.name
+    prices = load_yaml(Costs, named(study.params / "costs", name))
+    jobs, done = Counter[str](), Counter[str]()
+    spent_s: Hours = defaultdict(float)
+    left_s: Hours = defaultdict(float)
+    scenario_s: Hours = defaultdict(float)
+    took_s: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    left: list[Job] = []
+    seen = map_jobs(study, _took_s)
+    for job in study.jobs.values():
+        jobs[job.stage] += 1
+        wall_s = seen[job.name]
+        if wall_s is None:
+            left.append(job)
+            continue
+        took_s[_kind(job)].append(wall_s)
+        done[job.stage] += 1
+        spent_s[job.stage] += wall_s
+    for job in left:
+        known = took_s.get(_kind(job))
+        needed_s = fmean(known) if known else stage_s(study, job, prices)
+        left_s[job.stage] += needed_s
+        scenario_s[_kind(job)[1]] += needed_s
+    by_measured = sum(_kind(job) in took_s for job in left)
+    return Plan(
+        name, prices, jobs, done, spent_s, left_s, scenario_s, by_measured=by_measured
+    )
+
+
+def _took_s(job: tuple[str, str]) -> float | None:
+    """Wall time of a finished job by its folder and run id; None of another one."""
+    folder, run_id = job
+    found = finished(Path(folder))
+    return found.wall_s if found and found.run_id == run_id else None
+
+
+def _kind(job: Job) -> tuple[str, str, str]:
+    if job.cell is None:
+        return (job.stage, "-", "-")
+    return (job.stage, job.cell.scenario, job.cell.method)
+
+
+def stage_s(study: Study, job: Job, costs: Costs) -> float:
+    """Estimated wall time of one job, seconds; never above its own limit."""
+    if job.cell is None or job.stage == "gating":
+        return _JUDGING_S
+    scenario = study.scenarios[job.cell.scenario]
+    budget = study.budget
+    if job.stage == "submission":
+        kind = study.method(job.cell.method).kind
+        budgets = {"agent": budget.agent_s, "search": budget.search_s}
+        return budgets.get(kind, 0.0)
+    questions = study.profile.questions
+    asking_s = questions.n * costs.question_s / questions.concurrency
+    load_s = _load_s(scenario, study.profile.measure.warmup_requests, costs)
+    if job.stage == "relaunch":
+        kind = study.method(job.cell.method).kind
+        load_s /= costs.speedup[kind][scenario.id]
+        asking_s /= max(1.0, costs.speedup[kind]["b"])
+    return min(costs.launch_s + load_s + asking_s, job.limit_s)
+
+
+def _load_s(scenario: Scenario, warmup: int, costs: Costs) -> float:
+    """The baseline's time for all phases: requests one after the other.
+
+    Mean lengths are the middle of the sampled range; an open loop cannot end before
+    its last arrival.
+    """
+    share = (1 + scenario.range_ratio) / 2
+    each_s = share * (
+        scenario.input_tokens * costs.baseline_prefill_s_per_token
+        + scenario.output_tokens * costs.baseline_s_per_output_token
+    )
+    total = warmup * each_s
+    for phase in scenario.phases:
+        parallel = min(phase.concurrency, costs.baseline_parallel)
+        arriving_s = phase.requests / phase.rate_per_s if phase.rate_per_s else 0.0
+        total += max(phase.requests * each_s / parallel, arriving_s)
+    return total
+
+
+def plan_lines(study: Study, plan: Plan) -> list[str]:
+    """Render a plan: what there is, hours and dollars by stage, how they were made."""
+    profile, host = study.profile, study.host
+    price = host.dollars_per_hour
+    lines = [
+        f"{profile.name}: {profile.description}",
+        f"{len(list(study.cells()))} cells = {len(study.scenarios)} scenarios x "
+        f"{profile.seed_pairs} seed pairs x (the baseline and {len(profile.methods)} "
+        "methods)",
+        f"on {host.description} at {price:.2f} dollars an hour",
+        f"{'stage':<12} {'jobs':>5} {'done':>5} {'hours spent':>12} {'hours left':>11} "
+        f"{'dollars left':>13}",
+    ]
+    for stage in _STAGES:
+        lines.append(_row(stage, plan, (stage,), price))
+    lines.append(_row("total", plan, _STAGES, price))
+    lines += _by_scenario(plan, price)
+    note = f"{_HOW} Sources and assumptions: params/costs/{plan.costs_name}.yaml"
+    note += f", params/hosts/{host.name}.yaml."
+    if plan.costs.model != profile.model:
+        note += (
+            f" The pace was taken with {plan.costs.model}; this profile serves "
+            f"{profile.model}, so read it as a rough guide."
+        )
+    return [*lines, *textwrap.wrap(note, 88)]
+
+
+def _row(name: str, plan: Plan, stages: tuple[str, ...], price: float) -> str:
+    jobs, done = (sum(c[s] for s in stages) for c in (plan.jobs, plan.done))
+    spent, left = (
+        sum(c[s] for s in stages) / _HOUR_S for c in (plan.spent_s, plan.left_s)
+    )
+    return (
+        f"{name:<12} {jobs:>5} {done:>5} {spent:>12.1f} {left:>11.1f} "
+        f"{left * price:>13.2f}"
+    )
+
+
+def _by_scenario(plan: Plan, price: float) -> list[str]:
+    parts = [
+        f"{name} {seconds / _HOUR_S:.1f} h ({seconds / _HOUR_S * price:.2f})"
+        for name, seconds in sorted(plan.scenario_s.items())
+        if name != "-"
+    ]
+    if not parts:
+        return ["nothing is left to measure"]
+    lines = textwrap.wrap(f"left by scenario (dollars): {', '.join(parts)}", 88)
+    if plan.by_measured:
+        lines.append(f"{plan.by_measured} jobs are taken to last as their like did")
+    return lines

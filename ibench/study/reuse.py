@@ -1,0 +1,61 @@
+"""A baseline that another study of these results has measured already.
+
+A baseline's run id is a hash of host, model, scenario, seed, engine and measurement:
+studies that agree in those agree in the baseline, whatever else they vary. Ablations
+over budgets or prompts therefore measure it once.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from ibench.store import ATTEMPTS, RECORD, run_id_on_disk, verify
+from ibench.study.definition import Job
+
+__all__ = ["adopt"]
+
+
+def adopt(job: Job, results: Path) -> Path | None:
+    """Take a finished baseline of the same run id from another profile.
+
+    Its files are linked where the file system can and copied where it cannot; a record
+    that does not verify is left alone.
+
+    Args:
+        job: a missing baseline whose folder holds nothing but earlier attempts; any
+            other stage is not looked for.
+        results: the results root of all profiles.
+
+    Returns:
+        The folder it came from, or None.
+    """
+    if job.stage != "baseline" or job.cell is None:
+        return None
+    place = job.cell.path / job.stage
+    for folder in sorted(results.glob(f"*/{place}")):
+        if folder == job.folder or not (folder / RECORD).is_file():
+            continue
+        if run_id_on_disk(folder) == job.run_id and not verify(folder):
+            _link(folder, job.folder)
+            return folder
+    return None
+
+
+def _link(source: Path, target: Path) -> None:
+    """The record comes last and by rename, as when it was published."""
+    skip = shutil.ignore_patterns(RECORD, ATTEMPTS)
+    shutil.copytree(
+        source, target, ignore=skip, copy_function=_hard_link, dirs_exist_ok=True
+    )
+    partial = target / f"{RECORD}.partial"
+    shutil.copy2(source / RECORD, partial)
+    partial.rename(target / RECORD)
+
+
+def _hard_link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

@@ -1,7 +1,0 @@
-from __future__ import annotations
-
-import sys
-
-from tests.agents.scripted_model.server import main
-
-sys.exit(main(sys.argv[1:]))

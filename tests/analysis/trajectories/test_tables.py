@@ -1,0 +1,140 @@
+"""Tables, summaries, the viewer's JSON and the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ibench.analysis.trajectories import (
+    EventWriter,
+    event_frame,
+    export_runs,
+    labelled_runs,
+    main,
+    summary,
+)
+from ibench.analysis.trajectories.events import FAMILIES
+from ibench.analysis.trajectories.table import (
+    EPISODE_COLUMNS,
+    EVENT_COLUMNS,
+    EpisodeWriter,
+    episode_frame,
+    fact_frame,
+)
+from tests.analysis.trajectories import made
+
+RUN_KEYS = ["id", "agent", "scenario", "seeds", "outcome", "speedup", "objective"]
+RUN_KEYS += ["budget_s", "engine", "n_events", "episodes_file"]
+EPISODE_KEYS = ["index", "family", "tier", "t_start_s", "t_end_s", "confidence"]
+EPISODE_KEYS += ["engine", "score", "summary", "evidence", "events"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made.public_run(tmp_path / "in" / "run_1")
+    long = [made.call("cat big"), made.result("z" * 5000), made.call("vllm serve m")]
+    made.public_run(tmp_path / "in" / "run_2", long, metrics=None)
+    return tmp_path / "in"
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7, 1000])
+def test_batches_do_not_change_the_event_table(
+    folder: Path, batch: int, tmp_path: Path
+) -> None:
+    events = [e for run in labelled_runs(folder, []) for e in run.events]
+    with EventWriter(tmp_path / "e.parquet", batch_rows=batch) as writer:
+        for run in labelled_runs(folder, []):
+            writer.write(run.events)
+    written = pd.read_parquet(tmp_path / "e.parquet").astype(EVENT_COLUMNS)
+    pd.testing.assert_frame_equal(written, event_frame(events))
+
+
+@pytest.mark.parametrize("batch", [1, 1000])
+def test_batches_do_not_change_the_episode_table(
+    folder: Path, batch: int, tmp_path: Path
+) -> None:
+    runs = list(labelled_runs(folder, []))
+    with EpisodeWriter(tmp_path / "e.parquet", batch_rows=batch) as writer:
+        for run in runs:
+            writer.write(run.episodes)
+    written = pd.read_parquet(tmp_path / "e.parquet").astype(EPISODE_COLUMNS)
+    frame = episode_frame(e for run in runs for e in run.episodes)
+    pd.testing.assert_frame_equal(written, frame.astype(EPISODE_COLUMNS))
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), EventWriter(tmp_path / "e.parquet"):
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_summary(folder: Path) -> None:
+    runs = list(labelled_runs(folder, []))
+    facts = [r.facts for r in runs]
+    shares = summary.technique_shares(facts).set_index("technique")
+    assert shares.loc["prefix_caching", "percent_mentioned"] == 50
+    configs = summary.config_distribution(facts).set_index("configs")["runs"]
+    assert configs.to_dict() == {"zero": 1, "one": 1, "two": 0, "three_or_more": 0}
+    modes = summary.failure_modes(facts).set_index("mode")["runs"]
+    assert modes["first_working_config"] == 1
+    assert modes["server_failed"] == 1
+    table = summary.transitions([[e.family for e in r.episodes] for r in runs])
+    assert table.to_numpy().sum() == sum(len(r.episodes) - 1 for r in runs)
+    assert list(table.index) == list(FAMILIES)
+    assert summary.engine_shares(facts)["runs"].sum() == 2
+    assert summary.behaviour(facts).set_index("metric").loc["runs", "value"] == 2
+    assert len(fact_frame([(r.run, r.facts) for r in runs])) == 2
+
+
+def test_no_runs_define_no_numbers() -> None:
+    assert summary.behaviour([])["value"].isna().sum() == 6
+    assert summary.technique_shares([])["percent_mentioned"].isna().all()
+
+
+def test_the_viewers_json_has_its_shape(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert export_runs(labelled_runs(folder, []), out) == 2
+    rows = json.loads((out / "runs.json").read_text())
+    assert [list(row) for row in rows] == [RUN_KEYS, RUN_KEYS]
+    first = json.loads((out / rows[0]["episodes_file"]).read_text())
+    assert set(first) == {*RUN_KEYS[:-1], "evaluations", "episodes"}
+    assert first["evaluations"] == [{"t_s": None, "objective": 20, "accuracy": None}]
+    episode = first["episodes"][0]
+    assert list(episode) == EPISODE_KEYS
+    keys = {"index", "t_s", "kind", "tool", "text", "truncated"}
+    assert set(episode["events"][0]) == keys
+    indices = [e["index"] for x in first["episodes"] for e in x["events"]]
+    assert indices == list(range(first["n_events"]))
+    second = json.loads((out / rows[1]["episodes_file"]).read_text())
+    shown = second["episodes"][0]["events"][1]
+    assert shown["truncated"] is True
+    assert len(shown["text"]) <= 2000
+
+
+def test_command_line(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "run_3").mkdir()
+    assert main([str(folder), "--out", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "problem: run_3: a run folder without a trajectory"
+    assert said[-1] == f"2 runs in {tmp_path / 'out'}"
+    for name in ("events", "episodes", "runs"):
+        assert len(pd.read_parquet(tmp_path / "out" / f"{name}.parquet")) > 0
+    assert (tmp_path / "out" / "transitions.csv").is_file()
+
+
+@pytest.mark.parametrize("name", ["missing", "empty", "hub"])
+def test_mistakes_end_in_one_line(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    target = name if name == "hub" else str(tmp_path / name)
+    assert main([target, "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert not (tmp_path / "out").exists()

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import httpx
 from pydantic import Field
 
 from ibench.errors import ParameterError, UserError
@@ -34,6 +33,7 @@ from ibench.records import (
     canonical_json,
     sha256_of,
 )
+from ibench.serving.probe import look_once
 from ibench.store import write_atomic, write_rows
 
 __all__ = ["LoadReport", "LoadSpec", "run_load", "save_results"]
@@ -325,20 +325,13 @@ def _tokenizer(folder: Path | None) -> Callable[[str], int] | None:
 
 def _first_model(url: str, headers: Mapping[str, str]) -> str:
     started = time.monotonic()
-    try:
-        reply = httpx.get(
-            f"{url}/v1/models",
-            headers=dict(headers),
-            timeout=_LIST_TIMEOUT_S,
-            trust_env=False,
-        )
-        reply.raise_for_status()
-        return str(reply.json()["data"][0]["id"])
-    except (IndexError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{url}/v1/models: lists no model: pass --model") from error
-    except httpx.HTTPError as error:
-        took = time.monotonic() - started
-        raise UserError(
-            f"{url}/v1/models: {type(error).__name__} after {took:.1f} s: is the "
-            "server up, and is the address right?"
-        ) from error
+    seen = look_once(url, _LIST_TIMEOUT_S, headers)
+    if seen.models:
+        return seen.models[0]
+    if seen.ready:
+        raise UserError(f"{url}/v1/models: lists no model: pass --model")
+    took_s = time.monotonic() - started
+    raise UserError(
+        f"{url}: {seen.detail} after {took_s:.1f} s: is the server up, and is the "
+        "address right? pass --model if it lists none"
+    )

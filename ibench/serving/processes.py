@@ -33,6 +33,7 @@ __all__ = [
     "command_line",
     "descendants",
     "free_port",
+    "is_running",
     "listening_ports",
     "namespace_pid",
 ]
@@ -101,7 +102,8 @@ def _stat(pid: int) -> tuple[str, int] | None:
     return state, int(fields[1])
 
 
-def _alive(pid: int) -> bool:
+def is_running(pid: int) -> bool:
+    """Whether a process lives: zombies and the dead do not."""
     stat = _stat(pid)
     return stat is not None and stat[0] not in "ZX"
 
@@ -252,7 +254,7 @@ class Process:
                 found.add(pid)
         # A child of a known process that lost both marks is still a known process.
         with self._seen_lock:  # the limit watch looks from its own thread
-            self._seen = {p for p in found | self._seen if _alive(p)}
+            self._seen = {p for p in found | self._seen if is_running(p)}
             return tuple(sorted(self._seen))
 
     def _kill(self) -> None:
@@ -283,7 +285,7 @@ class Process:
         targets = {p for p in self.members() if namespace_pid(p) != 1} - helpers
         _signal(targets, signal.SIGTERM)
         end = clock() + grace_s
-        while any(map(_alive, targets)) and clock() < end:
+        while any(map(is_running, targets)) and clock() < end:
             self._popen.poll()
             sleep(_POLL_S)
         end = clock() + _KILL_WAIT_S

@@ -82,9 +82,7 @@ def score(
     seeds = study.scenarios[scenario].seed_pairs[0]
     job = OpenJob(study, _job(study, scenario, seeds, "score", folder))
     evidence = (
-        collect_running(job, target)
-        if is_url
-        else collect(job, Path(target).resolve(), {})
+        collect_running(job, target) if is_url else collect(job, Path(target).resolve())
     )
     if is_url and not evidence.phases:
         raise ParameterError("score", "target", target, evidence.objective_detail)

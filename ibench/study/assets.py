@@ -6,7 +6,7 @@ import platform
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from ibench.params import Scenario
 from ibench.records import Question, RequestSpec, sha256_of
@@ -34,10 +34,9 @@ from ibench.workloads.hub.sources import (
     model_source,
     question_source,
 )
+from ibench.workloads.sampling import Split
 
-__all__ = ["Assets", "Split"]
-
-Split: TypeAlias = Literal["dev", "eval", "warmup"]
+__all__ = ["Assets"]
 
 
 class Assets:

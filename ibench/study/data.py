@@ -17,14 +17,18 @@ from ibench.errors import (
     UserError,
     WorkloadError,
 )
+from ibench.params import SeedUse
 from ibench.records import Closed, Sha256
-from ibench.study.assets import Assets, Split
+from ibench.study.assets import Assets
 from ibench.study.definition import Study
 from ibench.workloads import set_hash, write_upstream_requests
 from ibench.workloads.hub.fetch import fetch
 from ibench.workloads.hub.sources import sources_of
+from ibench.workloads.sampling import Split
 
 __all__ = ["SetFile", "fetch_all", "make_data", "materialise"]
+
+USES: tuple[SeedUse, ...] = ("dev", "eval")
 
 
 class SetFile(Closed):
@@ -135,7 +139,7 @@ def materialise(
         )
         made.append(entry)
         say(f"{entry.name}: {entry.items} requests, {entry.sha256[:12]}")
-    for split in ("eval", "dev"):
+    for split in USES:
         questions = assets.questions(split)
         digest = set_hash(questions)
         say(f"questions/{split}: {len(questions)}, {digest[:12]}")
@@ -155,10 +159,9 @@ def _wanted(study: Study) -> Iterator[_Wanted]:
     warm = study.profile.measure.warmup_requests
     for name, scenario in study.scenarios.items():
         for pair in scenario.seed_pairs[: study.profile.seed_pairs]:
-            yield _Wanted(name, pair.development, "dev", None)
-            yield _Wanted(name, pair.development, "warmup", warm)
-            yield _Wanted(name, pair.evaluation, "eval", None)
-            yield _Wanted(name, pair.evaluation, "warmup", warm)
+            for split in USES:
+                yield _Wanted(name, pair.seed(split), split, None)
+                yield _Wanted(name, pair.seed(split), "warmup", warm)
 
 
 def _export(assets: Assets, folder: Path, say: Callable[[str], None]) -> None:

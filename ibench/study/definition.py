@@ -340,9 +340,7 @@ class Study:
             needs = (f"{cell.path}/relaunch", f"{base}/baseline")
         spec = {"stage": stage, **self._stage_spec(stage, cell)}
         if stage != "gating":
-            development = stage == "submission"
-            seeds = cell.seeds
-            spec["seed"] = seeds.development if development else seeds.evaluation
+            spec["seed"] = cell.seeds.seed("dev" if stage == "submission" else "eval")
         spec["inputs"] = {jobs[n].stage: jobs[n].run_id for n in needs}
         return Job(
             stage=stage,

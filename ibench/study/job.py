@@ -14,15 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from ibench import REPOSITORY
-from ibench.errors import InfrastructureError, ParameterError, SandboxError
+from ibench.errors import ParameterError
 from ibench.params import PaperScenario, SeedPair
-from ibench.params.engines import WORKBENCH_IMAGE, Container, load_engine
 from ibench.records import Closed, Provenance, Record
-from ibench.serving.containers import image_name
 from ibench.serving.devices import visible_gpus
-from ibench.serving.gpu_choice import gpu_users
-from ibench.serving.launch import House
-from ibench.serving.sandbox import SandboxKind, container_runtime, detect
 from ibench.store import (
     RECORD,
     attempt_count,
@@ -89,60 +84,10 @@ class OpenJob:
         """Folder of an upstream stage."""
         return next(f for f in self.job.needs if f.name == stage)
 
-    def sandbox(self, image: str = WORKBENCH_IMAGE) -> tuple[SandboxKind, House]:
-        """How this profile runs a submission on this host.
-
-        Args:
-            image: definition that it needs; engines that come as an image need a
-                container runtime whatever the profile says.
-
-        Raises:
-            SandboxError: a runtime that does not work here.
-            InfrastructureError: somebody else is on the GPU.
-        """
-        self._refuse_used_gpu()
-        spec = self.study.profile.isolation
-        kind = detect(spec.runtime)
-        if kind not in ("apptainer", "podman") and self._only_as_image(image):
-            found = container_runtime()
-            if found is None:
-                raise SandboxError(
-                    f"image {image}: needs apptainer or podman; install one"
-                )
-            kind = found
-        cache = self.assets.cache
-        in_container = kind in ("apptainer", "podman")
-        house = House(
-            # An image holds its engine and says itself where.
-            engines=None if in_container else cache / "engines",
-            image=image_name(image, kind, cache / "images") if in_container else None,
-            gpus=self.gpus,
-            memory_mib=spec.memory_mib,
-            disk_mib=spec.disk_mib,
-        )
-        return kind, house
-
     @property
     def gpus(self) -> tuple[str, ...] | None:
         """GPUs that this process was given; None where nobody chose."""
         return visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"))
-
-    def _refuse_used_gpu(self) -> None:
-        """Nothing of ours runs between two launches: who is there is a stranger."""
-        if not self.study.host.gpu:
-            return
-        users = gpu_users(self.gpus)
-        if users:
-            raise InfrastructureError(
-                f"GPU in use by {', '.join(users)}: wait for it, end it if it is "
-                "yours, or take another GPU; nothing was measured"
-            )
-
-    def _only_as_image(self, image: str) -> bool:
-        if image == WORKBENCH_IMAGE:
-            return False
-        engine = load_engine(self.study.params, image)
-        return isinstance(engine.environment, Container)
 
     def save_rows(self, name: str, rows: list[dict[str, Any]]) -> None:
         """Write a Parquet table that the record will vouch for."""

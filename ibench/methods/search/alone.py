@@ -59,7 +59,7 @@ def search_job(
     if budget_s is not None:
         budget["search_s"] = budget_s
     cell = Cell(scenario, method.name, pair)
-    changed = {"budget": budget, "seed": pair.development}
+    changed = {"budget": budget, "seed": pair.seed("dev")}
     return dataclasses.replace(
         like,
         folder=study.root / PLACE / cell.path / "submission",

@@ -32,8 +32,8 @@ def _grid(args: argparse.Namespace) -> int:
     from ibench.study.make import make_rules, retire_outdated  # noqa: PLC0415
 
     study = _study(args)
-    for name in retire_outdated(study):
-        print(f"{name}: parameters changed since it ran; earlier result kept aside")
+    for line in retire_outdated(study):
+        print(f"{line}; earlier result kept aside")
     study.root.mkdir(parents=True, exist_ok=True)
     make_rules(study, study.root / "grid.mk")
     return 0
@@ -99,7 +99,8 @@ def _stage(args: argparse.Namespace) -> int:
 def _status(args: argparse.Namespace) -> int:
     from ibench.cluster.commands import cluster_status  # noqa: PLC0415
     from ibench.methods.agents.watch import sessions, status_lines  # noqa: PLC0415
-    from ibench.study.make import MANY, job_states, status_table  # noqa: PLC0415
+    from ibench.study.make import status_table  # noqa: PLC0415
+    from ibench.study.state import MANY, job_states  # noqa: PLC0415
 
     study = _study(args)
     states = job_states(study)

@@ -131,10 +131,14 @@ def _score(args: argparse.Namespace) -> int:
     from ibench.stages.score import score, score_lines  # noqa: PLC0415
     from ibench.study.definition import Study  # noqa: PLC0415
     from ibench.study.lock import allocated_gpus, announced, measuring  # noqa: PLC0415
+    from ibench.study.make import SCORES  # noqa: PLC0415
 
     study = Study(args.profile, Path(args.params), Path(args.results))
     name = "".join(c if c.isalnum() else "-" for c in args.target).strip("-")[-60:]
-    folder = args.out or Path(args.results) / "scores" / f"{args.scenario}-{name}"
+    folder = (
+        args.out
+        or study.results / SCORES / study.profile.name / f"{args.scenario}-{name}"
+    )
     gpus = allocated_gpus() if study.host.gpu else ()
     with measuring(study.results, gpus, announced(sys.stderr)):
         found, phases = score(

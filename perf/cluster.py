@@ -28,8 +28,9 @@ from ibench.cluster.submissions import Submission, publish_submission, submissio
 from ibench.stages import aggregation as aggregate
 from ibench.study.definition import Study
 from ibench.study.job import OpenJob
-from ibench.study.make import job_states, status_table
+from ibench.study.make import status_table
 from ibench.study.plan import make_plan, plan_lines
+from ibench.study.state import job_states
 from perf.aggregation import peak_mib
 from perf.cluster_pool import simulate
 from perf.synthetic import PROFILE, make_study, publish_records

@@ -28,8 +28,8 @@ from ibench.params.clusters import load_cluster, read_secrets
 from ibench.stages.runner import StageRunner
 from ibench.study.definition import Study
 from ibench.study.lock import allocated_gpus
-from ibench.study.make import JobState
 from ibench.study.progress import Line
+from ibench.study.state import JobState
 
 __all__ = ["RUN", "cluster_status"]
 

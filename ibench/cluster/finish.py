@@ -12,7 +12,8 @@ from ibench.errors import StageError
 from ibench.stages.report import export_report
 from ibench.store import RECORD, retire
 from ibench.study.definition import Study
-from ibench.study.make import job_states, make_rules
+from ibench.study.make import make_rules
+from ibench.study.state import job_states
 
 __all__ = ["finish"]
 

@@ -21,7 +21,7 @@ from ibench.cluster.submissions import (
 from ibench.errors import ClusterError, ParameterError
 from ibench.params.clusters import Cluster
 from ibench.study.definition import Study
-from ibench.study.make import JobState, job_states
+from ibench.study.state import JobState, job_states
 
 __all__ = ["Seen", "Submitter", "cancel", "look", "queued_cells"]
 

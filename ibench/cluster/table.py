@@ -10,8 +10,8 @@ from ibench.cluster.cells import MAX_RETRIES, retries_used
 from ibench.cluster.submissions import Scheduler, read_submissions
 from ibench.cluster.submit import Seen, look, queued_cells
 from ibench.study.definition import Study
-from ibench.study.make import JobState
 from ibench.study.progress import last_status
+from ibench.study.state import JobState
 
 __all__ = ["cluster_table"]
 

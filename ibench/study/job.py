@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from ibench import REPOSITORY
-from ibench.errors import ParameterError
+from ibench.errors import CorruptResultError, ParameterError
 from ibench.params import PaperScenario, SeedPair
 from ibench.records import Closed, Provenance, Record
 from ibench.serving.devices import visible_gpus
 from ibench.store import (
-    RECORD,
     attempt_count,
     dump,
     file_ref,
@@ -29,9 +28,10 @@ from ibench.store import (
     write_rows,
 )
 from ibench.study.assets import Assets
-from ibench.study.definition import NOTEBOOKS, Cell, Job, Study
-from ibench.study.notebook import source_sha256
+from ibench.study.definition import Cell, Job, Study
+from ibench.study.notebook import code_sha256
 from ibench.study.progress import StatusLog
+from ibench.study.state import inputs_of, notebook_of
 
 __all__ = ["OpenJob", "describe_host", "open_job"]
 
@@ -76,9 +76,21 @@ class OpenJob:
 
     @cached_property
     def upstream(self) -> dict[str, Record]:
-        """Records this stage builds on, by stage name."""
-        records = [load_record(folder) for folder in self.job.needs]
-        return {r.stage: r for r in records}
+        """Records this stage builds on, by stage name.
+
+        Raises:
+            CorruptResultError: one is missing, edited, or of other parameters than
+                those that this stage was planned with.
+        """
+        records = {r.stage: r for r in map(load_record, self.job.needs)}
+        for stage, run_id in self.job.spec.get("inputs", {}).items():
+            if stage in records and records[stage].run_id != run_id:
+                raise CorruptResultError(
+                    f"{self.upstream_folder(stage)}: run id: "
+                    f"{records[stage].run_id[:12]}: {self.job.name} is planned on "
+                    f"{run_id[:12]}: run `make reproduce`, which makes it anew"
+                )
+        return records
 
     def upstream_folder(self, stage: str) -> Path:
         """Folder of an upstream stage."""
@@ -127,6 +139,7 @@ class OpenJob:
 
     def _provenance(self) -> Provenance:
         lock = REPOSITORY / "requirements.lock"
+        notebook = notebook_of(self.job)
         commit, dirty = _git()
         seeds = {"questions": self.study.profile.questions.seed}
         if self.job.cell:
@@ -135,14 +148,9 @@ class OpenJob:
             parameters=dict(self.job.parameters),
             git_commit=commit,
             git_dirty=dirty,
-            notebook_sha256=source_sha256(
-                REPOSITORY / "notebooks" / NOTEBOOKS[self.job.stage]
-            ),
+            notebook_sha256=code_sha256(notebook) if notebook else None,
             lock_sha256=file_sha256(lock) if lock.exists() else None,
-            inputs={
-                f.relative_to(self.study.root).as_posix(): file_sha256(f / RECORD)
-                for f in self.job.needs
-            },
+            inputs=inputs_of(self.study, self.job),
             seeds=seeds,
             versions={"python": platform.python_version()}
             | {name: version(name) for name in VERSIONED},

@@ -18,7 +18,13 @@ from typing import NamedTuple, TypeAlias
 from ibench.errors import ParameterError
 from ibench.records import sha256_of
 
-__all__ = ["check_parameters", "declared_parameters", "execute", "source_sha256"]
+__all__ = [
+    "check_parameters",
+    "code_sha256",
+    "declared_parameters",
+    "execute",
+    "source_sha256",
+]
 
 Value: TypeAlias = bool | int | float | str
 
@@ -50,6 +56,12 @@ def _read(notebook: Path) -> list[_Cell]:
 def source_sha256(notebook: Path) -> str:
     """Hash the cells' kinds, tags and sources: outputs and metadata do not count."""
     return sha256_of([list(cell) for cell in _read(notebook)])
+
+
+def code_sha256(notebook: Path) -> str:
+    """Hash the code cells' tags and sources: prose may change, a stage does not."""
+    cells = [cell for cell in _read(notebook) if cell.kind == "code"]
+    return sha256_of([list(cell) for cell in cells])
 
 
 def declared_parameters(notebook: Path) -> dict[str, Value | None]:

@@ -16,9 +16,9 @@ from typing import NamedTuple, TypeAlias
 from ibench.params import Scenario
 from ibench.params.costs import Costs
 from ibench.params.files import load_yaml, named
-from ibench.store import finished
+from ibench.store import read_head
 from ibench.study.definition import Job, Study
-from ibench.study.make import map_jobs
+from ibench.study.state import map_jobs
 
 __all__ = ["Plan", "make_plan", "plan_lines", "stage_s"]
 
@@ -91,7 +91,7 @@ def make_plan(study: Study, costs: str | None = None) -> Plan:
 def _took_s(job: tuple[str, str]) -> float | None:
     """Wall time of a finished job by its folder and run id; None of another one."""
     folder, run_id = job
-    found = finished(Path(folder))
+    found = read_head(Path(folder))
     return found.wall_s if found and found.run_id == run_id else None
 
 

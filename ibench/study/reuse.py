@@ -8,10 +8,11 @@ over budgets or prompts therefore measure it once.
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 from pathlib import Path
 
-from ibench.store import ATTEMPTS, RECORD, run_id_on_disk, verify
+from ibench.store import ATTEMPTS, RECORD, read_head, verify
 from ibench.study.definition import Job
 
 __all__ = ["adopt"]
@@ -37,7 +38,10 @@ def adopt(job: Job, results: Path) -> Path | None:
     for folder in sorted(results.glob(f"*/{place}")):
         if folder == job.folder or not (folder / RECORD).is_file():
             continue
-        if run_id_on_disk(folder) == job.run_id and not verify(folder):
+        head = read_head(folder)
+        # Another interpreter has another standard library, so other requests.
+        is_ours = head is not None and head.python == platform.python_version()
+        if head and head.run_id == job.run_id and is_ours and not verify(folder):
             _link(folder, job.folder)
             return folder
     return None

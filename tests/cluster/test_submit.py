@@ -20,7 +20,7 @@ from ibench.cluster.submit import Submitter, cancel
 from ibench.cluster.table import cluster_table
 from ibench.errors import ClusterError, ParameterError
 from ibench.params.clusters import load_cluster
-from ibench.study.make import job_states
+from ibench.study.state import job_states
 from perf.synthetic import publish_job
 from tests.cluster.grids import Grid
 

@@ -15,6 +15,7 @@ IbenchError                     anything this project raises on purpose
 │   ├── StageStoppedError       a signal ended it
 │   │   └── PreemptedError      and what it had is kept, to go on with (exit code 85)
 │   └── InfrastructureError     the machine failed, not what ran on it (exit code 75)
+├── DriverError                 no GPU driver answers
 ├── WorkloadError               documents cannot yield the requests asked for
 ├── LaunchError                 a server was not reached; carries its outcome
 ├── SandboxError                the sandbox itself failed, not what ran in it
@@ -32,6 +33,7 @@ __all__ = [
     "CorruptResultError",
     "DataError",
     "DiskFullError",
+    "DriverError",
     "EngineError",
     "IbenchError",
     "InfrastructureError",
@@ -128,6 +130,10 @@ class InfrastructureError(StageError):
     """The machine failed, not what ran on it: worth another try elsewhere."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h
+
+
+class DriverError(IbenchError):
+    """No GPU driver answers here; what needs one says what to do instead."""
 
 
 class WorkloadError(IbenchError):

@@ -25,6 +25,7 @@ from ibench.cluster.table import cluster_table
 from ibench.cluster.tools import run_tool
 from ibench.errors import ClusterError
 from ibench.params.clusters import load_cluster, read_secrets
+from ibench.serving.nvml import gpu_names
 from ibench.stages.runner import StageRunner
 from ibench.study.definition import Study
 from ibench.study.lock import allocated_gpus
@@ -145,18 +146,13 @@ def _pool(args: argparse.Namespace) -> int:
 
 def _gpu_ids() -> list[str]:
     """GPUs of this machine, or those of them that the caller may use."""
-    import pynvml  # noqa: PLC0415
-
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is not None:
         return [g for g in given.split(",") if g]
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
-        raise ClusterError(f"no GPU on this machine ({error})") from error
-    count = pynvml.nvmlDeviceGetCount()
-    pynvml.nvmlShutdown()
-    return [str(i) for i in range(count)]
+    there = [str(i) for i, _ in enumerate(gpu_names())]
+    if not there:
+        raise ClusterError("no GPU on this machine: no NVIDIA driver answers")
+    return there
 
 
 def cluster_status(study: Study, records: dict[str, JobState]) -> list[str]:

@@ -58,7 +58,8 @@ class Measure(Closed):
     ttft_slo_s: float = Field(gt=0)
     tpot_slo_s: float = Field(gt=0)
     tpot: Literal["tokens", "words"] = Field(
-        default="tokens", description="words: the original's (compat: upstream)"
+        default="tokens",
+        description="words: the original's, which counts words for tokens",
     )
     client: ClientSpec = ClientSpec()
     stopping: Stopping | None = None

@@ -122,12 +122,20 @@ class Study:
         return load_yaml(model, named(self.params / folder, name))
 
     def engine(self, name: str) -> Engine:
-        """Load one engine that this profile has the patience for.
+        """Load one engine that this profile's host and patience allow.
 
         Raises:
-            ParameterError: the profile waits shorter than the engine takes.
+            ParameterError: the engine needs CUDA and the host has no GPU, or the
+                profile waits shorter than the engine takes.
         """
         engine = load_engine(self.params, name)
+        if engine.requires == "cuda" and self.host.gpu is None:
+            raise ParameterError(
+                self.profile_path,
+                "host",
+                self.host.name,
+                f"engine {name} needs CUDA and this host has no GPU: name another",
+            )
         waits_s = self.profile.measure.ready_timeout_s
         if waits_s < engine.ready_s:
             raise ParameterError(

@@ -18,6 +18,7 @@ from ibench.errors import CorruptResultError, ParameterError
 from ibench.params import PaperScenario, SeedPair
 from ibench.records import Closed, Provenance, Record
 from ibench.serving.devices import visible_gpus
+from ibench.serving.nvml import gpu_names
 from ibench.store import (
     attempt_count,
     dump,
@@ -219,23 +220,8 @@ def _host() -> dict[str, str | int]:
         "cores": len(os.sched_getaffinity(0)),
         "memory_mib": memory,
         "kernel": platform.release(),
-        "gpu": _gpu(),
+        "gpu": ", ".join(gpu_names()) or "none",
     }
-
-
-def _gpu() -> str:
-    """Names of the GPUs through NVML; ``none`` without one."""
-    import pynvml  # noqa: PLC0415
-
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return "none"
-    count = pynvml.nvmlDeviceGetCount()
-    handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(count)]
-    names = [str(pynvml.nvmlDeviceGetName(h)) for h in handles]
-    pynvml.nvmlShutdown()
-    return ", ".join(names)
 
 
 def _git() -> tuple[str | None, bool | None]:

@@ -104,9 +104,7 @@ def test_a_relaunch_refuses_a_submission_that_is_another_one(study: Study) -> No
     folder.mkdir()
     (folder / "start_server.sh").write_text("exit 1")
     shutil.rmtree(job.folder)
-    with pytest.raises(
-        CorruptResultError, match=r"sha256: .* move .* away"
-    ):
+    with pytest.raises(CorruptResultError, match=r"sha256: .* move .* away"):
         relaunch(OpenJob(study, job))
 
 

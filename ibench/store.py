@@ -7,13 +7,10 @@ its canonical JSON, so that an edited record is told from a finished one.
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from ibench.errors import CorruptResultError, DiskFullError
+from ibench.errors import CorruptResultError
+from ibench.files import file_sha256, tree_sha256, write_atomic
 from ibench.records import (
     BaselineResult,
     Closed,
@@ -30,26 +28,21 @@ from ibench.records import (
     Submission,
     TableRef,
     canonical_json,
-    sha256_of,
 )
 
 __all__ = [
     "RECORD",
     "RecordHead",
     "attempt_count",
-    "disk_errors",
     "dump",
     "file_ref",
-    "file_sha256",
     "load_record",
     "publish",
     "read_head",
     "read_rows",
     "retire",
     "run_id_on_disk",
-    "tree_sha256",
     "verify",
-    "write_atomic",
     "write_rows",
 ]
 
@@ -57,61 +50,6 @@ RECORD = "record.json"
 ATTEMPTS = "attempts"
 _HEAD, _MIDDLE, _END = b'{"sha256": "', b'",\n"record": ', b"}\n"
 _HEX = 64
-
-
-def file_sha256(path: Path) -> str:
-    """Hash a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def tree_sha256(folder: Path) -> str:
-    """Hash a folder: relative names, executable bits, link targets and contents."""
-    entries: dict[str, list[object]] = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_symlink():
-            entries[name] = ["link", str(path.readlink())]
-        elif path.is_file():
-            entries[name] = [os.access(path, os.X_OK), file_sha256(path)]
-    return sha256_of(entries)
-
-
-@contextlib.contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk or quota into one line; nothing published is touched.
-
-    Raises:
-        DiskFullError: no space, or no quota.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFullError(
-                f"{path}: no space left on the disk: free some and run the same "
-                "command again; finished stages are kept"
-            ) from error
-        raise
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that readers see the old or the new one, never a part.
-
-    Raises:
-        DiskFullError: the previous file is untouched.
-    """
-    side = path.with_name(f".{path.name}.partial")
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with side.open("wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            side.replace(path)
-        finally:
-            side.unlink(missing_ok=True)
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -26,8 +26,8 @@ from typing import Literal, Self, TypeAlias
 from pydantic import Field, ValidationError
 
 from ibench.errors import IbenchError
+from ibench.files import disk_errors, write_atomic
 from ibench.records import Closed
-from ibench.store import disk_errors, write_atomic
 
 __all__ = [
     "BEAT_S",

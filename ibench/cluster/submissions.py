@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 from ibench.errors import CorruptResultError
+from ibench.files import write_atomic
 from ibench.params.clusters import Cluster
 from ibench.records import Closed
-from ibench.store import write_atomic
 from ibench.study.definition import Study
 
 __all__ = [

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from ibench.errors import ParameterError, UserError
+from ibench.files import write_atomic
 from ibench.load.arrivals import ArrivalSpec, save_arrivals
 from ibench.load.calibrate import calibrate
 from ibench.load.choose import choose_client
@@ -34,7 +35,7 @@ from ibench.records import (
     sha256_of,
 )
 from ibench.serving.probe import look_once
-from ibench.store import write_atomic, write_rows
+from ibench.store import write_rows
 
 __all__ = ["LoadReport", "LoadSpec", "run_load", "save_results"]
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ibench.errors import CorruptResultError, MetricUndefinedError
+from ibench.files import tree_sha256
 from ibench.load.life import OK, Life, Running, live
 from ibench.load.scenario import Measurement
 from ibench.params.engines import WORKBENCH_IMAGE
@@ -27,7 +28,6 @@ from ibench.serving.attach import AttachedServer
 from ibench.serving.fingerprint import command_lines, engines_in
 from ibench.serving.gpu import GpuMeter, energy_per_token_j
 from ibench.serving.launch import LAUNCHER
-from ibench.store import tree_sha256
 from ibench.study.draw import evaluation
 from ibench.study.job import OpenJob
 from ibench.study.live import answers_of, connected, launched, measured

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +15,7 @@ from ibench.errors import (
     UserError,
     WorkloadError,
 )
+from ibench.files import locked
 from ibench.params import SeedUse
 from ibench.records import Closed, Sha256
 from ibench.study.assets import Assets
@@ -72,7 +71,9 @@ def make_data(
     Raises:
         UserError: a source or a set could not be had; every other one was.
     """
-    with _alone(cache):
+    (cache / "workloads").mkdir(parents=True, exist_ok=True)
+    # One process at a time fills the cache; others wait, then find it filled.
+    with locked(cache / ".data.lock"):
         failed = fetch_all(study, cache, endpoint=endpoint, say=say)
         if failed:
             raise _joined(study, failed, say)
@@ -189,12 +190,3 @@ def _joined(
         f"{study.profile.name}: {len(failed)} of its data are missing, the first: "
         f"{failed[0]}"
     )
-
-
-@contextmanager
-def _alone(cache: Path) -> Iterator[None]:
-    """Let one process at a time fill the cache; others wait, then find it filled."""
-    (cache / "workloads").mkdir(parents=True, exist_ok=True)
-    with (cache / ".data.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

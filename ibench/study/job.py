@@ -15,19 +15,12 @@ from typing import Any
 
 from ibench import REPOSITORY
 from ibench.errors import CorruptResultError, ParameterError
+from ibench.files import file_sha256
 from ibench.params import PaperScenario, SeedPair
 from ibench.records import Closed, Provenance, Record
 from ibench.serving.devices import visible_gpus
 from ibench.serving.nvml import gpu_names
-from ibench.store import (
-    attempt_count,
-    dump,
-    file_ref,
-    file_sha256,
-    load_record,
-    publish,
-    write_rows,
-)
+from ibench.store import attempt_count, dump, file_ref, load_record, publish, write_rows
 from ibench.study.assets import Assets
 from ibench.study.definition import Cell, Job, Study
 from ibench.study.notebook import code_sha256

@@ -7,14 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ibench.errors import CorruptResultError
-from ibench.store import (
-    RECORD,
-    attempt_count,
-    load_record,
-    retire,
-    verify,
-    write_atomic,
-)
+from ibench.files import write_atomic
+from ibench.store import RECORD, attempt_count, load_record, retire, verify
 from ibench.study.definition import Job, Study
 from ibench.study.state import JobState, standings
 

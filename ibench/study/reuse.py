@@ -12,6 +12,7 @@ import platform
 import shutil
 from pathlib import Path
 
+from ibench.files import write_atomic
 from ibench.store import ATTEMPTS, RECORD, read_head, verify
 from ibench.study.definition import Job
 
@@ -53,9 +54,7 @@ def _link(source: Path, target: Path) -> None:
     shutil.copytree(
         source, target, ignore=skip, copy_function=_hard_link, dirs_exist_ok=True
     )
-    partial = target / f"{RECORD}.partial"
-    shutil.copy2(source / RECORD, partial)
-    partial.rename(target / RECORD)
+    write_atomic(target / RECORD, (source / RECORD).read_bytes())
 
 
 def _hard_link(source: str, target: str) -> None:

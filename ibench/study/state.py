@@ -16,7 +16,8 @@ from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
 from ibench import REPOSITORY
 from ibench.errors import CorruptResultError
-from ibench.store import RECORD, RecordHead, file_sha256, read_head
+from ibench.files import file_sha256
+from ibench.store import RECORD, RecordHead, read_head
 from ibench.study.definition import NOTEBOOKS, Job, Study
 from ibench.study.notebook import code_sha256
 

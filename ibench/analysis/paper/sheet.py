@@ -16,7 +16,7 @@ from ibench.analysis.paper.publish import present, write_table
 from ibench.analysis.paper.uncertainty import Settings
 from ibench.analysis.style import save_figure
 from ibench.errors import ParameterError, StageError
-from ibench.store import file_sha256, write_atomic
+from ibench.files import file_sha256, write_atomic
 
 __all__ = ["Sheet", "open_sheet"]
 

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from ibench.errors import AccessError, InfrastructureError, PreemptedError
+from ibench.files import file_sha256
 from ibench.methods.agents.access import Access, resolve_access
 from ibench.methods.agents.continuation import needs_a_person
 from ibench.methods.agents.driver import Driver, ScriptDriver
@@ -30,7 +31,6 @@ from ibench.records import Submission
 from ibench.serving.launch import LAUNCHER
 from ibench.serving.processes import free_port
 from ibench.serving.sandbox import PROCESS_GROUP_WARNING, Sandbox, SandboxKind
-from ibench.store import file_sha256
 from ibench.study.draw import development
 from ibench.study.job import OpenJob
 from ibench.study.live import sandbox_of

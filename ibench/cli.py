@@ -1,151 +1,125 @@
-"""The two commands that need no study: ``load`` and ``score``."""
+"""The command line: every command, where it lives, and how a mistake is told.
+
+A module is imported when its command runs, so that help and short commands are fast.
+Every error a user can cause ends in one line and exit code 2.
+"""
 
 from __future__ import annotations
 
-import argparse
-import json
+import ast
+import importlib
+import re
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
-from ibench.errors import ParameterError
+import typer
+from typer.main import get_command
 
-if TYPE_CHECKING:
-    from ibench.load.command import LoadSpec
+from ibench import PACKAGE
+from ibench.errors import IbenchError, nearest
+from ibench.terminal import say
 
-__all__ = ["add_load", "add_score"]
+__all__ = ["COMMANDS", "Command", "main"]
 
-_COVERS = 1.0
+# Heading in the help, module below ibench, its functions that are commands.
+_PLACES = (
+    ("Study", "study.command", "plan grid verify"),
+    ("Study", "cluster.commands", "status"),
+    ("Study", "stages.command", "stage report"),
+    ("Study", "methods.agents.command", "sessions"),
+    ("Measure", "load.command", "load"),
+    ("Measure", "stages.command", "score"),
+    ("Measure", "methods.search.command", "search"),
+    ("Measure", "stages.gpu_check.command", "gpu_check"),
+    ("Paper and results", "stages.command", "figures"),
+    ("Paper and results", "analysis.command", "claims compare site trajectories"),
+    ("Paper and results", "study.command", "crate"),
+    ("Cluster", "cluster.commands", "submit cancel cell finish pool"),
+    ("Prepare", "study.command", "doctor data engine prepare"),
+    ("Prepare", "methods.agents.command", "agents"),
+)
 
 
-def add_load(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int]:
-    """Declare the options of ``load``; returns what runs it."""
-    add = parser.add_argument
-    add("url", help="address of an OpenAI-compatible server")
-    add("--concurrency", type=int, default=1, help="requests in flight at most")
-    add("--requests", type=int, default=64)
-    add("--output-tokens", type=int, default=128)
-    add("--prompt-tokens", type=int, default=256, help="about; words are sent")
-    add(
-        "--arrivals",
-        default="burst",
-        help="burst, constant:16, poisson:32, gamma:32:0.5, replay:FILE",
+class Command(NamedTuple):
+    """One command: a heading of the help, and the function that runs it."""
+
+    group: str
+    module: str
+    function: str
+
+    def load(self) -> Callable[..., int]:
+        """Import the function."""
+        module = importlib.import_module(f"ibench.{self.module}")
+        function: Callable[..., int] = getattr(module, self.function)
+        return function
+
+
+COMMANDS = {
+    name.replace("_", "-"): Command(group, module, name)
+    for group, module, names in _PLACES
+    for name in names.split()
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    command = next((word for word in words if word in COMMANDS), "ibench")
+    try:
+        app = get_command(_app(words[0]))
+        return int(app.main(words, prog_name="ibench", standalone_mode=False) or 0)
+    except IbenchError as error:
+        say(f"ibench: {error}")
+        return error.exit_code
+    except typer.TyperException as error:
+        say(f"ibench: {_usage(error)}")
+        return error.exit_code
+    except OSError as error:
+        # A full disk, a missing folder: the user's to mend, in one line.
+        say(f"ibench: {error.filename or command}: {error.strerror or error}")
+        return 2
+
+
+def _app(wanted: str) -> typer.Typer:
+    """Build the application; only the wanted command's module is imported."""
+    app = typer.Typer(
+        add_completion=False,
+        help="Benchmarks of coding agents at LLM inference, reproducible end to end.",
+        rich_markup_mode="rich" if sys.stdout.isatty() else None,
     )
-    add("--client", choices=("kernel", "httpx"), default="kernel")
-    add("--processes", type=int, default=1, help="that send, each on its core")
-    add("--seed", type=int, default=7)
-    add("--temperature", type=float, default=0.0)
-    add("--repeats", type=int, default=1)
-    add("--against", help="a second server, in turns; the same address is an A/A run")
-    add("--model", help="default: the first one the server lists")
-    add("--tokenizer", type=Path, help="model folder; else the server's usage counts")
-    add("--timeout-s", type=float, default=600.0, help="of one request")
-    add("--stop-at", type=float, help="stop at this relative half-width, such as 0.01")
-    add("--stop-objective", choices=("ttft", "tpot", "request_rate"), default="ttft")
-    add("--ttft-slo-s", type=float, default=2.0)
-    add("--tpot-slo-s", type=float, default=0.05)
-    add("--no-nonce", action="store_true", help="let prompts repeat between runs")
-    add("--no-calibration", action="store_true", help="leave the null server out")
-    add("--key-variable", help="environment variable that holds the API key")
-    add("--out", type=Path, required=True, help="folder for the results")
-    return _load
+    texts = dict(_texts())
+    for name, command in COMMANDS.items():
+        run = command.load() if name == wanted else _not_loaded
+        app.command(name, help=texts[command], rich_help_panel=command.group)(run)
+    return app
 
 
-def add_score(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int]:
-    """Declare the options of ``score``; returns what runs it."""
-    add = parser.add_argument
-    add("target", help="folder with start_server.sh, or address of a running server")
-    add("--scenario", default="a", choices=("a", "b", "c", "d"))
-    add("--profile", default="cpu")
-    add("--baseline", action="store_true", help="measure the reference here if needed")
-    add("--params", default="params")
-    add("--results", default="results")
-    add("--out", type=Path, help="folder for the evidence; default: results/scores/...")
-    return _score
+def _texts() -> Iterator[tuple[Command, str]]:
+    """Read the first line of every command's docstring without importing it."""
+    for group, module, names in _PLACES:
+        path = PACKAGE.joinpath(*module.split(".")).with_suffix(".py")
+        for node in ast.parse(path.read_bytes()).body:
+            if isinstance(node, ast.FunctionDef) and node.name in names.split():
+                text = (ast.get_docstring(node) or "").partition("\n")[0]
+                yield Command(group, module, node.name), text
 
 
-def _load(args: argparse.Namespace) -> int:
-    from ibench.load.command import run_load  # noqa: PLC0415
-    from ibench.load.lines import phase_lines  # noqa: PLC0415
-
-    report = run_load(_spec(args), args.out, lambda line: print(line, file=sys.stderr))
-    for phase in (*report.phases, *report.against):
-        print("\n".join(phase_lines(phase)))
-    for name, (low, value, high) in report.speedup.items():
-        covered = "covers" if low <= _COVERS <= high else "does not cover"
-        print(f"speedup {name}: {value:.3f} [{low:.3f}, {high:.3f}], {covered} 1.00")
-    print(f"{args.out}/summary.json")
-    return 0
+def _not_loaded() -> None:
+    """Stand for a command that only the help names."""
 
 
-def _spec(args: argparse.Namespace) -> LoadSpec:
-    from pydantic import ValidationError  # noqa: PLC0415
-
-    from ibench.load.arrivals import parse_arrivals  # noqa: PLC0415
-    from ibench.load.command import LoadSpec  # noqa: PLC0415
-    from ibench.params import ClientSpec  # noqa: PLC0415
-
-    try:
-        arrivals = parse_arrivals(args.arrivals)
-    except ValueError as error:
-        raise ParameterError(
-            "load", "--arrivals", args.arrivals, str(error).splitlines()[-1].strip()
-        ) from error
-    try:
-        return LoadSpec(
-            url=args.url,
-            against=args.against,
-            model=args.model,
-            concurrency=args.concurrency,
-            requests=args.requests,
-            output_tokens=args.output_tokens,
-            prompt_tokens=args.prompt_tokens,
-            arrivals=arrivals,
-            temperature=args.temperature,
-            seed=args.seed,
-            repeats=args.repeats,
-            request_timeout_s=args.timeout_s,
-            tokenizer=args.tokenizer,
-            key_variable=args.key_variable,
-            stop_at=args.stop_at,
-            stop_objective=args.stop_objective,
-            ttft_slo_s=args.ttft_slo_s,
-            tpot_slo_s=args.tpot_slo_s,
-            client=ClientSpec(
-                kind=args.client,
-                processes=args.processes,
-                nonce=not args.no_nonce,
-                calibrate=not args.no_calibration,
-            ),
-        )
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = "--" + str(first["loc"][0]).replace("_", "-")
-        remedy = str(first["msg"])
-        raise ParameterError("load", key, first["input"], remedy) from error
-
-
-def _score(args: argparse.Namespace) -> int:
-    from ibench.load.lines import phase_lines  # noqa: PLC0415
-    from ibench.stages.score import score, score_lines  # noqa: PLC0415
-    from ibench.study.definition import Study  # noqa: PLC0415
-    from ibench.study.lock import allocated_gpus, announced, measuring  # noqa: PLC0415
-
-    study = Study(args.profile, Path(args.params), Path(args.results))
-    name = "".join(c if c.isalnum() else "-" for c in args.target).strip("-")[-60:]
-    folder = args.out or Path(args.results) / "scores" / f"{args.scenario}-{name}"
-    gpus = allocated_gpus() if study.host.gpu else ()
-    with measuring(study.results, gpus, announced(sys.stderr)):
-        found, phases = score(
-            study,
-            args.target,
-            args.scenario,
-            folder.resolve(),
-            with_baseline=args.baseline,
-        )
-    for phase in phases:
-        print("\n".join(phase_lines(phase)))
-    print("\n".join(score_lines(found)))
-    print(json.dumps(found.model_dump(mode="json")))
-    return 0 if found.outcome == "ok" else 1
+def _usage(error: typer.TyperException) -> str:
+    """Tell in one line what is wrong with a command line, and what is near it."""
+    # Typer shows its own exceptions' parts, but does not export their classes.
+    context = getattr(error, "ctx", None)
+    text = " ".join(error.format_message().split())
+    option = getattr(error, "option_name", None)
+    if option is not None and hasattr(error, "possibilities"):
+        known = [o for p in context.command.params for o in p.opts] if context else []
+        text = f"no such option: {option}{nearest(option, known)}"
+    if " is not one of " in text:
+        given, *choices = re.findall("'([^']*)'", error.message)
+        text = text.replace("Value error, ", "").rstrip(".") + nearest(given, choices)
+    where = "" if context is None else context.command_path.partition(" ")[2]
+    return f"{where}: {text}" if where else text

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field
 
-from ibench.errors import ParameterError
+from ibench.errors import ParameterError, unknown_name
 from ibench.gates.bench import Bench, read_bench
 from ibench.gates.verdict import judge_run
 from ibench.params import SeedPair
@@ -28,9 +28,10 @@ from ibench.stages.relaunch import collect, collect_running
 from ibench.store import load_record, run_id_on_disk
 from ibench.study.definition import Cell, Job, Study
 from ibench.study.job import OpenJob
+from ibench.terminal import Table
 from ibench.workloads import read_questions
 
-__all__ = ["Score", "score", "score_lines"]
+__all__ = ["Score", "score", "score_table"]
 
 
 class Score(Closed):
@@ -73,8 +74,7 @@ def score(
     """
     is_url = target.startswith(("http://", "https://"))
     if scenario not in study.scenarios:
-        there = ", ".join(study.scenarios)
-        raise ParameterError(study.profile_path, "scenarios", scenario, f"has {there}")
+        raise unknown_name(study.profile_path, "scenario", scenario, study.scenarios)
     if not is_url and not (Path(target) / LAUNCHER).is_file():
         raise ParameterError(
             target, LAUNCHER, None, "give a folder with this script, or an address"
@@ -170,7 +170,7 @@ def _score(
     )
 
 
-def score_lines(found: Score) -> list[str]:
+def score_table(found: Score) -> Table:
     """Render a score for people."""
     speedup = "unknown: no baseline of this host; pass --baseline to measure it"
     if found.baseline_objective is None and found.outcome != "ok":
@@ -194,7 +194,7 @@ def score_lines(found: Score) -> list[str]:
         rows.append(("quality", f"{found.correct} of {found.questions} right{beside}"))
     timing = "valid" if not found.invalid else "INVALID: " + "; ".join(found.invalid)
     rows.append(("timing", f"{timing} ({found.timestamp_source} time stamps)"))
-    return [f"{name:<10} {text}" for name, text in rows]
+    return Table(("number", "value"), rows, header=False)
 
 
 def _number(value: float | None) -> str:

@@ -13,8 +13,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from ibench import REPOSITORY
-from ibench.errors import InfrastructureError, ParameterError, SandboxError
+from ibench.errors import (
+    InfrastructureError,
+    ParameterError,
+    SandboxError,
+    unknown_name,
+)
 from ibench.params import PaperScenario, SeedPair
 from ibench.params.engines import WORKBENCH_IMAGE, Container, load_engine
 from ibench.records import Closed, Provenance, Record
@@ -22,6 +29,7 @@ from ibench.serving.containers import image_name
 from ibench.serving.devices import visible_gpus
 from ibench.serving.gpu_choice import gpu_users
 from ibench.serving.launch import House
+from ibench.serving.linux import cpu_model
 from ibench.serving.sandbox import SandboxKind, container_runtime, detect
 from ibench.store import (
     RECORD,
@@ -231,12 +239,7 @@ def open_job(
     if scenario is None:
         return OpenJob(study, study.job(stage))
     if scenario not in study.scenarios:
-        raise ParameterError(
-            study.profile_path,
-            "scenario",
-            scenario,
-            f"not in this profile; choose one of {', '.join(study.scenarios)}",
-        )
+        raise unknown_name(study.profile_path, "scenario", scenario, study.scenarios)
     if method != "baseline":
         study.method(method)
     return OpenJob(study, study.job(f"{scenario}/{method}/{seeds}/{stage}"))
@@ -255,16 +258,10 @@ def describe_host() -> str:
 
 
 def _host() -> dict[str, str | int]:
-    model = "unknown"
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            model = line.partition(":")[2].strip()
-            break
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
     return {
-        "cpu": model,
+        "cpu": cpu_model(),
         "cores": len(os.sched_getaffinity(0)),
-        "memory_mib": memory,
+        "memory_mib": psutil.virtual_memory().total // 2**20,
         "kernel": platform.release(),
         "gpu": _gpu(),
     }

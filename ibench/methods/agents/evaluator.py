@@ -21,6 +21,7 @@ from ibench.gates.quality import extract_answer
 from ibench.load.scenario import Measurement, Server, ask, connect, measure_scenario
 from ibench.params import Measure, Scenario
 from ibench.records import Closed, Evaluation
+from ibench.serving.linux import is_alive
 from ibench.workloads import ChatTokenizer, read_questions, read_requests
 
 __all__ = ["EvaluatorConfig", "main"]
@@ -68,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
 def _wait(url: str, limit_s: float, launcher: int | None) -> list[str]:
     end = time.monotonic() + limit_s
     while time.monotonic() < end:
-        if launcher is not None and not _running(launcher):
+        if launcher is not None and not is_alive(launcher):
             raise LaunchError("exited", "the launcher ended before its port answered")
         try:
             reply = httpx.get(f"{url}/v1/models", timeout=2.0)
@@ -78,14 +79,6 @@ def _wait(url: str, limit_s: float, launcher: int | None) -> list[str]:
             pass
         time.sleep(0.05)
     raise LaunchError("never_ready", f"no answer within {limit_s:g} s")
-
-
-def _running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
 
 
 def _evaluate(

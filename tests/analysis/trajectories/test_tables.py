@@ -8,12 +8,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from ibench.__main__ import main
 from ibench.analysis.trajectories import (
     EventWriter,
     event_frame,
     export_runs,
     labelled_runs,
-    main,
     summary,
 )
 from ibench.analysis.trajectories.events import FAMILIES
@@ -118,7 +118,7 @@ def test_command_line(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "run_3").mkdir()
-    assert main([str(folder), "--out", str(tmp_path / "out")]) == 0
+    assert main(["trajectories", str(folder), "--out", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "problem: run_3: a run folder without a trajectory"
     assert said[-1] == f"2 runs in {tmp_path / 'out'}"
@@ -133,7 +133,7 @@ def test_mistakes_end_in_one_line(
 ) -> None:
     (tmp_path / "empty").mkdir()
     target = name if name == "hub" else str(tmp_path / name)
-    assert main([target, "--out", str(tmp_path / "out")]) == 2
+    assert main(["trajectories", target, "--out", str(tmp_path / "out")]) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.count("\n") == 1

@@ -35,7 +35,7 @@ def gpu_check(
 ) -> int:
     """Measure a GPU against the paper and its own roofline."""
     from ibench.stages.gpu_check.hardware import find_machine  # noqa: PLC0415
-    from ibench.stages.gpu_check.lines import check_lines  # noqa: PLC0415
+    from ibench.stages.gpu_check.lines import check_parts  # noqa: PLC0415
     from ibench.stages.gpu_check.record import RECORD  # noqa: PLC0415
     from ibench.stages.gpu_check.run import run_check  # noqa: PLC0415
     from ibench.stages.gpu_check.settings import load_settings  # noqa: PLC0415
@@ -57,7 +57,7 @@ def gpu_check(
     )
     check.refuse_small_gpu()
     record = run_check(check)
-    show(*check_lines(record), str(check.folder / RECORD))
+    show(*check_parts(record), str(check.folder / RECORD))
     asked = [(t.engine.name, s) for t in check.tasks for s in t.scenarios]
     found = [record.finding(engine, scenario) for engine, scenario in asked]
     return 0 if all(f and f.outcome == "measured" for f in found) else 1

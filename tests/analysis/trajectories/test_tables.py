@@ -76,15 +76,12 @@ def test_summary(folder: Path) -> None:
     facts = [r.facts for r in runs]
     shares = summary.technique_shares(facts).set_index("technique")
     assert shares.loc["prefix_caching", "percent_mentioned"] == 50
-    configs = summary.config_distribution(facts).set_index("configs")["runs"]
-    assert configs.to_dict() == {"zero": 1, "one": 1, "two": 0, "three_or_more": 0}
     modes = summary.failure_modes(facts).set_index("mode")["runs"]
     assert modes["first_working_config"] == 1
     assert modes["server_failed"] == 1
     table = summary.transitions([[e.family for e in r.episodes] for r in runs])
     assert table.to_numpy().sum() == sum(len(r.episodes) - 1 for r in runs)
     assert list(table.index) == list(FAMILIES)
-    assert summary.engine_shares(facts)["runs"].sum() == 2
     assert summary.behaviour(facts).set_index("metric").loc["runs", "value"] == 2
     assert len(fact_frame([(r.run, r.facts) for r in runs])) == 2
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from ibench.cluster.claims import Claim, Owner
 from ibench.errors import StageError
-from ibench.stages.report import export_report
 from ibench.store import RECORD, retire
 from ibench.study.definition import Study
 from ibench.study.make import make_rules
@@ -52,6 +51,9 @@ def finish(
             f"first is {missing[0]}: `make status`, then `make submit` runs them"
         )
     folder = study.root / ".cluster" / "finish"
+    # nbconvert takes seconds to import, which `ibench status` need not wait for.
+    from ibench.stages.report import export_report  # noqa: PLC0415
+
     report = study.root / "report.html"
     with Claim(folder, "finish", owner, utc) as claim:
         for job in study.jobs.values():

@@ -99,9 +99,10 @@ class Batch:
     def command(self, verb: str, *arguments: str) -> list[str]:
         """Build a command line of ours; it holds names and no secret."""
         study = self.study
+        cluster = () if verb == "finish" else ("--cluster", self.name)
         return [
             *(sys.executable, "-m", "ibench", verb),
-            *("--profile", study.profile.name, "--cluster", self.name),
+            *("--profile", study.profile.name, *cluster),
             *("--params", str(study.params), "--results", str(study.results)),
             *("--notebooks", str(self.notebooks), *arguments),
         ]

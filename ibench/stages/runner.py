@@ -29,7 +29,7 @@ from ibench.errors import (
     StageTimeoutError,
     UserError,
 )
-from ibench.serving.processes import descendants
+from ibench.serving.linux import descendants
 from ibench.serving.sandbox import detect
 from ibench.store import RECORD, retire, run_id_on_disk
 from ibench.study.definition import NOTEBOOKS, Job, Study

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from ibench.errors import ParameterError
+from ibench.errors import ParameterError, unknown_name
 from ibench.records import (
     BaselineResult,
     Closed,
@@ -28,8 +28,9 @@ from ibench.study.job import OpenJob
 from ibench.study.judging import open_case
 from ibench.study.progress import STATUS
 from ibench.study.state import is_done
+from ibench.terminal import Table
 
-__all__ = ["Score", "score", "score_lines"]
+__all__ = ["Score", "score", "score_table"]
 
 
 class Score(Closed):
@@ -77,8 +78,7 @@ def score(
     """
     is_url = target.startswith(("http://", "https://"))
     if scenario not in study.scenarios:
-        there = ", ".join(study.scenarios)
-        raise ParameterError(study.profile_path, "scenarios", scenario, f"has {there}")
+        raise unknown_name(study.profile_path, "scenario", scenario, study.scenarios)
     if not is_url and not (Path(target) / LAUNCHER).is_file():
         raise ParameterError(
             target, LAUNCHER, None, "give a folder with this script, or an address"
@@ -186,7 +186,7 @@ def _score(job: OpenJob, made: ScoreResult) -> Score:
     )
 
 
-def score_lines(found: Score) -> list[str]:
+def score_table(found: Score) -> Table:
     """Render a score for people."""
     speedup = "unknown: no baseline of this host; pass --baseline to measure it"
     if found.baseline_objective is None and found.outcome != "ok":
@@ -211,7 +211,7 @@ def score_lines(found: Score) -> list[str]:
     rows.append(("record", found.record))
     timing = "valid" if not found.invalid else "INVALID: " + "; ".join(found.invalid)
     rows.append(("timing", f"{timing} ({found.timestamp_source} time stamps)"))
-    return [f"{name:<10} {text}" for name, text in rows]
+    return Table(("number", "value"), rows, header=False)
 
 
 def _number(value: float | None) -> str:

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ibench.errors import ParameterError
+from ibench.errors import ParameterError, unknown_name
 from ibench.params import (
     Agent,
     AgentMethod,
@@ -192,10 +192,8 @@ class Study:
         """Read one prompt template of ``params/prompts``."""
         path = self.params / "prompts" / f"{name}.md"
         if not path.is_file():
-            there = ", ".join(sorted(p.stem for p in path.parent.glob("*.md")))
-            raise ParameterError(
-                path.parent, "prompt", name, f"unknown; choose one of {there}"
-            )
+            there = sorted(p.stem for p in path.parent.glob("*.md"))
+            raise unknown_name(path.parent, "prompt", name, there)
         return path.read_text(encoding="utf-8")
 
     def method_agent(self, method: AgentMethod) -> Agent:
@@ -278,10 +276,8 @@ class Study:
         for method in self.profile.methods:
             if method.name == name:
                 return method
-        there = ", ".join(m.name for m in self.profile.methods)
-        raise ParameterError(
-            self.profile_path, "methods", name, f"unknown; choose one of {there}"
-        )
+        there = [m.name for m in self.profile.methods]
+        raise unknown_name(self.profile_path, "methods", name, there)
 
     @property
     def budget(self) -> Budget:
@@ -402,7 +398,5 @@ class Study:
             ParameterError: this profile has no such job.
         """
         if name not in self.jobs:
-            raise ParameterError(
-                self.profile_path, "job", name, "not in this profile's grid"
-            )
+            raise unknown_name(self.profile_path, "job", name, self.jobs)
         return self.jobs[name]

@@ -13,12 +13,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from ibench import REPOSITORY
-from ibench.errors import CorruptResultError, ParameterError
+from ibench.errors import CorruptResultError, ParameterError, unknown_name
 from ibench.files import file_sha256
 from ibench.params import PaperScenario, SeedPair
 from ibench.records import Closed, Provenance, Record
 from ibench.serving.devices import visible_gpus
+from ibench.serving.linux import cpu_model
 from ibench.serving.nvml import gpu_names
 from ibench.store import attempt_count, dump, file_ref, load_record, publish, write_rows
 from ibench.study.assets import Assets
@@ -178,12 +181,7 @@ def open_job(
     if scenario is None:
         return OpenJob(study, study.job(stage))
     if scenario not in study.scenarios:
-        raise ParameterError(
-            study.profile_path,
-            "scenario",
-            scenario,
-            f"not in this profile; choose one of {', '.join(study.scenarios)}",
-        )
+        raise unknown_name(study.profile_path, "scenario", scenario, study.scenarios)
     if method != "baseline":
         study.method(method)
     return OpenJob(study, study.job(f"{scenario}/{method}/{seeds}/{stage}"))
@@ -202,16 +200,10 @@ def describe_host() -> str:
 
 
 def _host() -> dict[str, str | int]:
-    model = "unknown"
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            model = line.partition(":")[2].strip()
-            break
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
     return {
-        "cpu": model,
+        "cpu": cpu_model(),
         "cores": len(os.sched_getaffinity(0)),
-        "memory_mib": memory,
+        "memory_mib": psutil.virtual_memory().total // 2**20,
         "kernel": platform.release(),
         "gpu": ", ".join(gpu_names()) or "none",
     }

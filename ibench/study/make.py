@@ -11,6 +11,7 @@ from ibench.files import write_atomic
 from ibench.store import RECORD, attempt_count, load_record, retire, verify
 from ibench.study.definition import Job, Study
 from ibench.study.state import JobState, standings
+from ibench.terminal import Table
 
 __all__ = ["SCORES", "make_rules", "retire_outdated", "status_table", "verify_all"]
 
@@ -24,7 +25,7 @@ def make_rules(study: Study, make_path: Path) -> None:
     The file changes only when the grid does, so that make never runs on its account.
     """
     lines = [
-        "# Written by `python -m ibench grid`: one rule per record.",
+        "# Written by `ibench grid`: one rule per record.",
         f"all: {_target(study.jobs['aggregation'])}",
         ".PHONY: all",
         "",
@@ -66,14 +67,14 @@ def retire_outdated(study: Study) -> list[str]:
     return moved
 
 
-def status_table(study: Study, states: Mapping[str, JobState]) -> list[str]:
-    """One line a job: done, missing, broken, with its attempts."""
-    lines = []
+def status_table(study: Study, states: Mapping[str, JobState]) -> Table:
+    """Make one row a job: done, missing, outdated or broken, with its attempts."""
+    rows = []
     for job in study.jobs.values():
         tried = attempt_count(job.folder)
-        note = f" ({tried} earlier attempts)" if tried else ""
-        lines.append(f"{states[job.name]:8} {job.name}{note}")
-    return lines
+        note = f"({tried} earlier attempts)" if tried else ""
+        rows.append((states[job.name], job.name, note))
+    return Table(("state", "job", "attempts"), rows, header=False)
 
 
 def verify_all(study: Study) -> tuple[int, list[str]]:

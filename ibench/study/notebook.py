@@ -7,7 +7,6 @@ and nothing else; ``stages.runner`` starts it in a PID namespace and judges the 
 from __future__ import annotations
 
 import ast
-import difflib
 import json
 import sys
 import tempfile
@@ -15,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from ibench.errors import ParameterError
+from ibench.errors import ParameterError, nearest
 from ibench.records import sha256_of
 
 __all__ = [
@@ -108,8 +107,7 @@ def check_parameters(
     declared = declared_parameters(notebook)
     for name in given:
         if name not in declared:
-            near = difflib.get_close_matches(name, declared, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = nearest(name, declared)
             raise ParameterError(notebook, name, given[name], f"unknown{hint}")
     values: dict[str, Value] = {}
     for name, default in declared.items():

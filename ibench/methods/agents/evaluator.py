@@ -21,8 +21,8 @@ from ibench.load.scenario import Measurement, Server, connect
 from ibench.params import Measure, Scenario
 from ibench.records import Closed, Evaluation
 from ibench.serving.attach import AttachedServer
+from ibench.serving.linux import is_alive
 from ibench.serving.probe import PROBE_TIMEOUT_S, look_once
-from ibench.serving.processes import is_running
 from ibench.workloads import (
     ChatTokenizer,
     Workload,
@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
 def _wait(url: str, limit_s: float, launcher: int | None) -> None:
     end = time.monotonic() + limit_s
     while time.monotonic() < end:
-        if launcher is not None and not is_running(launcher):
+        if launcher is not None and not is_alive(launcher):
             raise LaunchError("exited", "the launcher ended before its port answered")
         if look_once(url, PROBE_TIMEOUT_S).ready:
             return

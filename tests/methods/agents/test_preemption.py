@@ -26,7 +26,7 @@ from tests.methods.agents.study import made_study
 
 # Adds a line each half second: what it wrote before is there in its next life.
 SCRIPT = "while true; do bash timer.sh >> lives; sleep 0.5; done"
-TIMER = REPOSITORY / "ibench" / "agents" / "files" / "timer.sh"
+TIMER = REPOSITORY / "ibench" / "methods" / "agents" / "files" / "timer.sh"
 
 
 def life(

@@ -18,10 +18,6 @@ FILES = PACKAGE / "methods" / "agents" / "files"
 # Run by the interpreters of engines.
 SCRIPTS = PACKAGE / "serving" / "files"
 
-# What a notebook may name: it shows a stage and holds no logic of its own.
-NOTEBOOKS = "study.job stages store analysis"
-
-
 # Scripts of Harbor's own environment; this one cannot import them.
 WORKER = PACKAGE / "methods" / "agents" / "worker"
 
@@ -59,69 +55,80 @@ def is_allowed(target: str, allowed: str) -> bool:
     return any(target == a or target.startswith(f"{a}.") for a in allowed.split())
 
 
-@pytest.mark.parametrize(
-    "path", sorted((REPOSITORY / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem
-)
-def test_a_notebook_imports_stages_and_what_shows_them(path: Path) -> None:
+def of_notebook(path: Path) -> set[str]:
+    """What the code of a notebook imports of ours."""
     cells = nbformat.read(path, as_version=4).cells
     trees = [ast.parse(c.source) for c in cells if c.cell_type == "code"]
-    found = {t for tree in trees for t in imports(tree)}
-    assert {t for t in found if not is_allowed(t, NOTEBOOKS)} == set()
-    assert "study.job" in found
+    return {t for tree in trees for t in imports(tree)}
 
 
 @pytest.mark.parametrize(
-    "path",
-    sorted((REPOSITORY / "notebooks" / "paper").glob("*.ipynb")),
-    ids=lambda p: p.stem,
+    ("folder", "allowed"),
+    [
+        # A notebook of a stage shows it and holds no logic of its own.
+        ("", "study.job stages store analysis"),
+        ("paper", "analysis.paper"),
+        ("explore", "analysis.explore"),
+    ],
+    ids=["stages", "paper", "explore"],
 )
-def test_a_notebook_of_the_paper_imports_the_paper_only(path: Path) -> None:
-    cells = nbformat.read(path, as_version=4).cells
-    trees = [ast.parse(c.source) for c in cells if c.cell_type == "code"]
-    found = {t for tree in trees for t in imports(tree)}
-    assert found
-    assert {t for t in found if not is_allowed(t, "analysis.paper")} == set()
-
-
-@pytest.mark.parametrize(
-    "path",
-    sorted((REPOSITORY / "notebooks" / "explore").glob("*.ipynb")),
-    ids=lambda p: p.stem,
-)
-def test_a_notebook_to_explore_imports_what_shows_the_views(path: Path) -> None:
-    cells = nbformat.read(path, as_version=4).cells
-    trees = [ast.parse(c.source) for c in cells if c.cell_type == "code"]
-    found = {t for tree in trees for t in imports(tree)}
-    assert found
-    assert {t for t in found if not is_allowed(t, "analysis.explore")} == set()
-
-
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_widgets_are_known_to_the_panels_only(path: Path) -> None:
-    names = {
-        (node.module if isinstance(node, ast.ImportFrom) else a.name) or ""
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for a in node.names
+def test_a_notebook_imports_only_what_shows_its_numbers(
+    folder: str, allowed: str
+) -> None:
+    found = {
+        path.stem: of_notebook(path)
+        for path in sorted((REPOSITORY / "notebooks" / folder).glob("*.ipynb"))
     }
-    widgets = {n for n in names if n.split(".")[0] in ("ipywidgets", "itables")}
-    assert not widgets or name_of(path) == "ibench.analysis.explore.panels"
+    assert found
+    wrong = {
+        name: [t for t in targets if not is_allowed(t, allowed)]
+        for name, targets in found.items()
+    }
+    assert {name: targets for name, targets in wrong.items() if targets} == {}
+    needed = {"study.job"} if not folder else set[str]()
+    idle = [n for n, targets in found.items() if not targets or not needed <= targets]
+    assert idle == []
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_a_module_says_what_it_is_and_what_it_offers(path: Path) -> None:
+def test_widgets_are_known_to_the_panels_only() -> None:
+    users = set()
+    for path in modules():
+        names = {
+            (node.module if isinstance(node, ast.ImportFrom) else a.name) or ""
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for a in node.names
+        }
+        if any(n.split(".")[0] in ("ipywidgets", "itables") for n in names):
+            users.add(name_of(path))
+    assert users == {"ibench.analysis.explore.panels"}
+
+
+def test_every_module_says_what_it_is_and_what_it_offers() -> None:
+    wrong = [f"{name_of(p)}: {why}" for p in modules() if (why := fault_of(p))]
+    assert wrong == []
+
+
+def fault_of(path: Path) -> str:
+    """What a module leaves unsaid, in words; nothing when all is well."""
     tree = ast.parse(path.read_text())
-    assert ast.get_docstring(tree)
+    if not ast.get_docstring(tree):
+        return "does not say what it is"
     if len(tree.body) == 1:  # a package marker offers nothing
-        return
+        return ""
     module = importlib.import_module(name_of(path))
-    offered = module.__all__
-    assert len(set(offered)) == len(offered)
-    assert [n for n in offered if not hasattr(module, n)] == []
+    offered = getattr(module, "__all__", None)
+    if offered is None:
+        return "does not say what it offers"
+    if len(set(offered)) != len(offered):
+        return "offers something twice"
+    missing = [n for n in offered if not hasattr(module, n)]
+    return f"offers {missing}, which it has not" if missing else ""
 
 
-@pytest.mark.parametrize("path", sorted(FILES.glob("*.py")), ids=lambda p: p.name)
-def test_what_an_agent_is_given_leads_to_the_evaluator_only(path: Path) -> None:
-    tree = ast.parse(path.read_text())
-    assert ast.get_docstring(tree)
-    assert set(imports(tree)) == {"methods.agents.evaluator"}
+def test_what_an_agent_is_given_leads_to_the_evaluator_only() -> None:
+    trees = {p.name: ast.parse(p.read_text()) for p in sorted(FILES.glob("*.py"))}
+    assert trees
+    assert [name for name, tree in trees.items() if not ast.get_docstring(tree)] == []
+    targets = {name: set(imports(tree)) for name, tree in trees.items()}
+    assert targets == {name: {"methods.agents.evaluator"} for name in trees}

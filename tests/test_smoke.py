@@ -20,7 +20,7 @@ from ibench.study.assets import Assets
 from ibench.study.definition import Study
 from ibench.workloads import set_hash
 
-pytestmark = [pytest.mark.smoke, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.smoke, pytest.mark.long, pytest.mark.timeout(900)]
 
 
 class Chain:

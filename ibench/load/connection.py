@@ -10,12 +10,12 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from ibench.load.framing import Framing
+from ibench.load.stamps import ask_for_stamps
 from ibench.records import FailureKind
 
 __all__ = ["Link", "Stream", "Target", "allow_files", "open_socket", "target_of"]
 
 _OTHER_FILES = 128
-_SO_TIMESTAMPNS = 35  # of Linux's asm-generic/socket.h; Python has no name for it
 
 
 class Stream:
@@ -120,5 +120,5 @@ def open_socket(target: Target) -> socket.socket:
     """Make a socket whose reads come with the kernel's receive stamp."""
     sock = socket.socket(target.family, socket.SOCK_STREAM)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+    ask_for_stamps(sock)
     return sock

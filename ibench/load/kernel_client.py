@@ -21,6 +21,7 @@ from ibench.load.clock import ClockMap, read_clocks
 from ibench.load.connection import Stream, allow_files, target_of
 from ibench.load.kernel_loop import Loop
 from ibench.load.sse import Read
+from ibench.load.stamps import stamps_kept_on
 from ibench.load.wire import exchange_of
 from ibench.records import ClientCost
 
@@ -78,13 +79,14 @@ class KernelClient:
         gc.collect()
         gc.disable()  # a collection would stop reading for milliseconds
         try:
-            loop.warm()
-            before = read_clocks(self._clock)
-            start_ns = self._begin()
-            cpu_ns = time.thread_time_ns()
-            loop.run(start_ns)
-            cpu_ns = time.thread_time_ns() - cpu_ns
-            clocks = ClockMap(before, read_clocks(self._clock))
+            with stamps_kept_on():
+                loop.warm()
+                before = read_clocks(self._clock)
+                start_ns = self._begin()
+                cpu_ns = time.thread_time_ns()
+                loop.run(start_ns)
+                cpu_ns = time.thread_time_ns() - cpu_ns
+                clocks = ClockMap(before, read_clocks(self._clock))
         finally:
             loop.close()
             if collecting:

@@ -25,10 +25,10 @@ from typing import Any
 
 from ibench.load.clock import ClockMap, read_clocks
 from ibench.load.connection import allow_files
+from ibench.load.stamps import ask_for_stamps
 
 __all__ = ["main"]
 
-_SO_TIMESTAMPNS = 35
 _STAMP = struct.Struct("qq")
 _ANCILLARY_BYTES = socket.CMSG_SPACE(_STAMP.size)
 _READ_BYTES = 256 * 1024
@@ -175,7 +175,7 @@ class NullServer:
                 return
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+            ask_for_stamps(sock)
             self._connections[sock.fileno()] = _Connection(sock)
             self._epoll.register(sock.fileno(), select.EPOLLIN)
 

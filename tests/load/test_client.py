@@ -15,6 +15,7 @@ from ibench.load.httpx_client import HttpxClient
 from ibench.load.kernel_client import KernelClient
 from ibench.load.sharding import ShardedClient
 from ibench.load.sse import interpret, parse
+from ibench.load.stamps import stamps_kept_on
 from ibench.records import FailureKind
 from ibench.serving.processes import free_port
 from tests.faulty_server import TEXT, faulty_server
@@ -169,6 +170,21 @@ def test_only_the_kernel_client_has_kernel_stamps() -> None:
         assert read.recv_ns <= read.t_ns
     assert all(read.recv_ns is None for read in user.exchanges[0].reads)
     assert abs(kernel.cost.clock_drift_s or 0) < 1e-3
+
+
+def test_the_kernel_stamps_before_a_run_begins() -> None:
+    with stamps_kept_on() as seen:
+        assert seen
+
+
+def test_a_server_that_closes_each_connection_loses_no_stamp() -> None:
+    """Between two of its answers no other socket of ours may want stamps."""
+    offsets_ns = [i * 4_000_000 for i in range(30)]
+    with faulty_server("good") as server:
+        run = KernelClient().run(server.base_url, _plan(*offsets_ns), 1, 5.0)
+    reads = [read for e in run.exchanges for read in e.reads]
+    assert len(reads) >= 30
+    assert [read for read in reads if read.recv_ns is None] == []
 
 
 def test_several_processes_share_one_plan() -> None:

@@ -286,7 +286,7 @@ def test_a_failures_detail_leaves_out_what_the_agents_commands_printed(
 def in_harbor(folder: Path, script: str, *arguments: str) -> str:
     """Run a script in Harbor's own Python, where the worker's modules can be had."""
     python = CACHE / "harbor" / "bin" / "python"
-    code = REPOSITORY / "ibench" / "agents" / "worker"
+    code = REPOSITORY / "ibench" / "methods" / "agents" / "worker"
     done = subprocess.run(
         [str(python), "-c", script, str(code), *arguments],
         cwd=folder,

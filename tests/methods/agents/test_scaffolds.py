@@ -35,10 +35,13 @@ from tests.methods.agents.study import (
     opened,
     scripted_agent,
 )
+from tests.sharing import made_once
 
 SCAFFOLDS = ("claude-code", "codex", "mini-swe-agent")
 SCENARIO = Path(__file__).parent / "scripted_model" / "first_server.yaml"
 pytestmark = [
+    pytest.mark.long,
+    pytest.mark.spread,
     pytest.mark.skipif(detect() != "bwrap", reason="needs bubblewrap"),
     pytest.mark.skipif(
         not all(map(installed, SCAFFOLDS)), reason="needs `make agents`"
@@ -46,15 +49,19 @@ pytestmark = [
 ]
 
 
+def with_baseline(folder: Path) -> None:
+    text = {"name": "none", "description": "never begun"}
+    agent = {**text, "argv": ["true"], "network": False}
+    job = opened(made_study(folder, agent, budget_s=90.0), "baseline", BASE)
+    job.publish(measure_baseline(job))
+
+
 @pytest.fixture(scope="module")
 def baseline(tmp_path_factory: pytest.TempPathFactory, model_dir: Path) -> Study:
     """A study with a measured baseline; all three scaffolds are judged against it."""
-    text = {"name": "none", "description": "never begun"}
-    agent = {**text, "argv": ["true"], "network": False}
-    study = made_study(tmp_path_factory.mktemp("baseline"), agent, budget_s=90.0)
-    job = opened(study, "baseline", BASE)
-    job.publish(measure_baseline(job))
-    return study
+    assert model_dir.is_dir()
+    folder = made_once(tmp_path_factory, "scaffolds-baseline", with_baseline)
+    return Study("smoke", folder / "params", folder / "results")
 
 
 @pytest.mark.slow

@@ -13,6 +13,8 @@ from ibench import REPOSITORY
 from ibench.records import Record, Submission
 from ibench.store import RECORD, publish
 from ibench.study.definition import Job, Study
+from ibench.study.notebook import code_sha256
+from ibench.study.state import inputs_of, notebook_of
 from tests.test_store import provenance
 
 FIRST = "a/default-transformers-serve/21-1337"
@@ -71,11 +73,15 @@ class Cli:
             used_s=0.0,
             sandbox="none",
         )
+        notebook = notebook_of(job)
+        assert notebook is not None
         record = Record(
             stage=job.stage,
             run_id=job.run_id,
             spec=job.spec,
-            provenance=provenance(),
+            provenance=provenance(
+                notebook_sha256=code_sha256(notebook), inputs=inputs_of(self.study, job)
+            ),
             files={},
             result=submission,
         )

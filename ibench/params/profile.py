@@ -12,7 +12,7 @@ from ibench.params.scenario import Scale
 from ibench.params.types import Commit, Name, Value
 from ibench.records import Closed
 
-__all__ = ["Isolation", "ModelSpec", "Profile", "QuestionsSpec"]
+__all__ = ["BaseProfile", "Isolation", "ModelSpec", "Profile", "QuestionsSpec"]
 
 
 class ModelSpec(Closed):
@@ -62,11 +62,19 @@ class Isolation(Closed):
     )
 
 
-class Profile(Closed):
-    """One study: everything that a run needs to know."""
+class BaseProfile(Closed):
+    """What the profile of any benchmark says; each benchmark's has more."""
 
     name: Name
     description: str
+    benchmark: str = Field(
+        default="inference", description="whose profile it is: a registered benchmark"
+    )
+
+
+class Profile(BaseProfile):
+    """One study of InferenceBench: everything that a run needs to know."""
+
     host: Name = Field(description="what it is measured on: params/hosts")
     model: str
     documents: Literal["stdlib", "longbench-v2"]

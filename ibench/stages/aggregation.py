@@ -42,7 +42,7 @@ from ibench.files import file_sha256
 from ibench.methods.agents.links import read_head
 from ibench.metrics.intervals import t_interval
 from ibench.params.prices import latest_prices
-from ibench.records import StudyResult
+from ibench.records import BaselineResult, StudyResult
 from ibench.store import load_record
 from ibench.study.job import OpenJob
 
@@ -148,7 +148,7 @@ def _baselines(job: OpenJob) -> pd.DataFrame:
         if cell.method != "baseline":
             continue
         result = load_record(job.study.root / cell.path / "baseline").result
-        if result.kind != "baseline":
+        if not isinstance(result, BaselineResult):
             raise TypeError(f"{cell.path}: not a baseline")
         spread = _relative_half_width(result.repeats, job)
         for phase in result.evidence.phases:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from typer import Argument, Option
 
 from ibench.params.options import NOTEBOOKS, PAPER, PUBLISHED, SCENARIO, ScenarioId
 from ibench.study.command import with_study
 from ibench.study.definition import Study
+from ibench.study.grid import FINAL, Grid
 from ibench.terminal import show
 
 __all__ = ["figures", "report", "score", "stage"]
@@ -18,7 +20,7 @@ __all__ = ["figures", "report", "score", "stage"]
 
 @with_study()
 def stage(
-    study: Study,
+    study: Grid[Any],
     job: str = Argument(help="Such as a/careful/21-1337/relaunch."),
     notebooks: Path = NOTEBOOKS,
 ) -> int:
@@ -31,11 +33,11 @@ def stage(
 
 
 @with_study()
-def report(study: Study) -> int:
+def report(study: Grid[Any]) -> int:
     """Write report.html from the executed aggregation notebook."""
     from ibench.stages.report import export_report  # noqa: PLC0415
 
-    path = export_report(study.jobs["aggregation"].folder, study.root / "report.html")
+    path = export_report(study.jobs[FINAL].folder, study.root / "report.html")
     show(f"report: {path}")
     return 0
 

@@ -117,13 +117,27 @@ class Gates(Closed):
     max_failure_rate: float = Field(ge=0, lt=1)
     required_checks: tuple[Literal["quality", "rules", "judge", "timing"], ...]
     judge: JudgeSpec | None = None
-    short_share: float = Field(ge=0, le=1)
-    usage_tolerance: float = Field(ge=0)
-    usage_share: float = Field(ge=0, le=1)
-    first_chunk_share: float = Field(ge=0, le=1)
-    min_ttft_s: float = Field(ge=0)
-    min_tpot_s: float = Field(ge=0)
-    max_stream_tokens_per_s: float = Field(gt=0)
+    short_share: float = Field(
+        default=0.05, ge=0, le=1, description="answers that may be short, as a share"
+    )
+    usage_tolerance: float = Field(
+        default=0.1, ge=0, description="reported against recounted tokens, as a share"
+    )
+    usage_share: float = Field(
+        default=0.2, ge=0, le=1, description="answers that may be off by more"
+    )
+    first_chunk_share: float = Field(
+        default=0.2, ge=0, le=1, description="first chunks that may carry no token"
+    )
+    min_ttft_s: float = Field(
+        default=0.01, ge=0, description="TTFT p50 below it is no model's, seconds"
+    )
+    min_tpot_s: float = Field(
+        default=0.0001, ge=0, description="TPOT p50 below it is no model's, seconds"
+    )
+    max_stream_tokens_per_s: float = Field(
+        default=20_000.0, gt=0, description="tokens per second of one stream"
+    )
 
 
 class Stat(Closed):

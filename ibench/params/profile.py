@@ -79,7 +79,9 @@ class Profile(BaseProfile):
     model: str
     documents: Literal["stdlib", "longbench-v2"]
     documents_revision: Commit | None = None
-    scenarios: tuple[Literal["a", "b", "c", "d"], ...] = Field(min_length=1)
+    scenarios: tuple[Name, ...] = Field(
+        min_length=1, description="files of params/scenarios"
+    )
     seed_pairs: int = Field(ge=1, description="how many of the scenario's pairs")
     scale: dict[str, Scale] = Field(default_factory=dict)
     baseline_engine: str

@@ -9,7 +9,7 @@ from typing import Any
 
 from typer import Argument, Option
 
-from ibench.params.options import NOTEBOOKS, PAPER, PUBLISHED, SCENARIO, ScenarioId
+from ibench.params.options import NOTEBOOKS, PAPER, PUBLISHED, SCENARIO
 from ibench.study.command import with_study
 from ibench.study.definition import Study
 from ibench.study.grid import FINAL, Grid
@@ -61,7 +61,7 @@ def figures(
 def score(
     study: Study,
     target: str = Argument(help="Folder with start_server.sh, or a server's address."),
-    scenario: ScenarioId = SCENARIO,
+    scenario: str = SCENARIO,
     baseline: bool = Option(
         False, "--baseline", help="Measure the reference if needed."
     ),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ibench.errors import ParameterError, unknown_name
+from ibench.metrics.objectives import OBJECTIVES
 from ibench.params import (
     Agent,
     AgentMethod,
@@ -168,6 +169,9 @@ class Study(Grid[Profile]):
 
     def _scenario(self, name: str) -> PaperScenario:
         scenario = self._load(PaperScenario, "scenarios", name)
+        if scenario.objective not in OBJECTIVES:
+            path = self.params / "scenarios" / f"{name}.yaml"
+            raise unknown_name(path, "objective", scenario.objective, OBJECTIVES)
         scale = self.profile.scale.get(name, Scale())
         for phase in scale.phases:
             if phase not in {p.name for p in scenario.phases}:

@@ -117,8 +117,10 @@ def stage_s(study: Study, job: Job, costs: Costs) -> float:
     load_s = _load_s(scenario, study.profile.measure.warmup_requests, costs)
     if job.stage == "relaunch":
         kind = study.method(job.cell.method).kind
-        load_s /= costs.speedup[kind][scenario.id]
-        asking_s /= max(1.0, costs.speedup[kind]["b"])
+        known = costs.speedup[kind]
+        # A scenario that nobody has measured is no faster than the slowest known.
+        load_s /= known.get(scenario.id, min(known.values()))
+        asking_s /= max(1.0, known["b"])
     return min(costs.launch_s + load_s + asking_s, job.limit_s)
 
 

@@ -14,19 +14,10 @@ from pathlib import Path
 import psutil
 
 __all__ = [
-    "command_line",
-    "cpu_model",
-    "descendants",
-    "has_variable",
-    "is_alive",
-    "kernel_id",
-    "listening_ports",
-    "mapped_files",
-    "namespace_pid",
-    "outgoing_ports",
-    "pids",
+    "command_line", "cpu_model", "descendants", "has_variable", "is_alive", "kernel_id",
+    "listening_ports", "mapped_files", "namespace_pid", "outgoing_ports",
     "started_ticks",
-]
+]  # fmt: skip
 
 _PROC = Path("/proc")
 _LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
@@ -39,11 +30,6 @@ def _read(*parts: str | int) -> str:
         return _PROC.joinpath(*map(str, parts)).read_text(errors="replace")
     except OSError:
         return ""
-
-
-def pids() -> list[int]:
-    """List every process that this one can see."""
-    return list(psutil.pids())
 
 
 def is_alive(pid: int) -> bool:

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+import psutil
+
 from ibench.errors import SandboxError
 from ibench.serving.containers import podman_stop
 from ibench.serving.limits import LimitWatch
@@ -25,7 +27,6 @@ from ibench.serving.linux import (
     is_alive,
     namespace_pid,
     outgoing_ports,
-    pids,
 )
 from ibench.serving.sandbox import (
     TOKEN_VARIABLE,
@@ -160,7 +161,7 @@ class Process:
         """
         found = {self.pid, *descendants(self.pid)}
         mark = f"{TOKEN_VARIABLE}={self._sandbox.token}"
-        found |= {pid for pid in pids() if has_variable(pid, mark)}
+        found |= {pid for pid in psutil.pids() if has_variable(pid, mark)}
         # A child of a known process that lost both marks is still a known process.
         with self._seen_lock:  # the limit watch looks from its own thread
             self._seen = {p for p in found | self._seen if is_alive(p)}

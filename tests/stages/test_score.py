@@ -1,4 +1,4 @@
-"""``python -m ibench score``: a launcher folder or a running server, one line."""
+"""``ibench score``: a launcher folder or a running server, one line."""
 
 from __future__ import annotations
 

@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
 import pytest
 import torch
 
 from ibench import REPOSITORY
 from ibench.__main__ import main
-from ibench.serving.linux import command_line, pids
+from ibench.serving.linux import command_line
 from ibench.stages.gpu_check.record import RECORD, CheckRecord
 
 FEWER = {
@@ -73,7 +74,7 @@ def _cut_off(argv: list[str]) -> list[str]:
                 break
         process.wait(60)
     assert process.returncode != 0
-    lines = [command_line(pid) for pid in pids()]
+    lines = [command_line(pid) for pid in psutil.pids()]
     return [c for c in lines if "ibench.serving.reference" in c and "gpu-check" in c]
 
 

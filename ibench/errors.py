@@ -54,9 +54,6 @@ __all__ = [
 ]
 
 
-LISTED = 60
-
-
 class IbenchError(Exception):
     """Root of the tree; its exit code is what a command ends with."""
 
@@ -98,7 +95,7 @@ def unknown_name(
     names = list(known)
     hint = nearest(value, names)
     # A grid has thousands of jobs; a line of them helps nobody.
-    there = ", ".join(names) if len(names) <= LISTED else f"{len(names)} names"
+    there = ", ".join(names) if len(names) <= 60 else f"{len(names)} names"
     remedy = f"unknown{hint}{'' if hint else ';'} choose one of {there or 'none'}"
     return ParameterError(file, key, value, remedy)
 

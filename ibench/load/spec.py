@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -14,11 +14,10 @@ from ibench.records import Closed, PhaseSummary
 __all__ = ["LoadReport", "LoadSpec"]
 
 
-def _read(value: Any) -> Any:  # noqa: ANN401 (before validation)
-    return parse_arrivals(value) if isinstance(value, str) else value
-
-
-Arrivals = Annotated[ArrivalSpec, BeforeValidator(_read)]
+Arrivals = Annotated[
+    ArrivalSpec,
+    BeforeValidator(lambda v: parse_arrivals(v) if isinstance(v, str) else v),
+]
 
 
 class LoadSpec(Closed):
@@ -32,9 +31,7 @@ class LoadSpec(Closed):
         pattern="^https?://",
         description="Server loaded in turns with it; the same is an A/A run.",
     )
-    model: str | None = Field(
-        None, description="Model to ask for; else the first listed."
-    )
+    model: str | None = Field(None, description="Model to ask for; else the first.")
     concurrency: int = Field(1, ge=1, description="Most requests in flight.")
     requests: int = Field(64, ge=1, description="Requests a repeat, at most.")
     output_tokens: int = Field(128, ge=1, description="Tokens of an answer.")
@@ -46,9 +43,7 @@ class LoadSpec(Closed):
         description="Schedule: burst, constant:16, poisson:32 and gamma:32:0.5 "
         "(requests a second, shape) or replay:FILE.",
     )
-    temperature: float = Field(
-        0.0, ge=0, description="Sampling temperature; 0 is greedy."
-    )
+    temperature: float = Field(0.0, ge=0, description="Sampling temperature.")
     seed: int = Field(7, description="Seed of the prompts and of the arrivals.")
     repeats: int = Field(1, ge=1, description="Repeats of the whole load.")
     request_timeout_s: float = Field(
@@ -70,9 +65,7 @@ class LoadSpec(Closed):
         2.0, gt=0, description="Seconds to the first token within goodput."
     )
     tpot_slo_s: float = Field(0.05, gt=0, description="Seconds a token within goodput.")
-    client: ClientSpec = Field(
-        ClientSpec(), description="The load client and its limits of error."
-    )
+    client: ClientSpec = Field(ClientSpec(), description="The load client.")
 
 
 class LoadReport(Closed):

@@ -34,10 +34,10 @@ class ClientSpec(Closed):
         0.05, gt=0, description="Largest send lag p99 and TTFT bias, of the TTFT p50."
     )
     max_cpu_share: float = Field(
-        0.7, gt=0, le=1, description="Largest share of one core for a process."
+        0.7, gt=0, le=1, description="Largest share of a core."
     )
     max_read_lag_p99_s: float = Field(
-        0.001, gt=0, description="Largest read lag p99 in seconds."
+        0.001, gt=0, description="Largest read lag p99, s."
     )
     max_cache_hit_rate: float = Field(
         0.05, ge=0, le=1, description="Largest share of prompt tokens from a cache."

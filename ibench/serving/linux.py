@@ -14,8 +14,16 @@ from pathlib import Path
 import psutil
 
 __all__ = [
-    "command_line", "cpu_model", "descendants", "has_variable", "is_alive", "kernel_id",
-    "listening_ports", "mapped_files", "namespace_pid", "outgoing_ports",
+    "command_line",
+    "cpu_model",
+    "descendants",
+    "first_outgoing_port",
+    "has_variable",
+    "is_alive",
+    "kernel_id",
+    "listening_ports",
+    "mapped_files",
+    "namespace_pid",
     "started_ticks",
 ]  # fmt: skip
 
@@ -99,10 +107,9 @@ def cpu_model() -> str:
     return "unknown"
 
 
-def outgoing_ports() -> tuple[int, int]:
-    """First and last port of outgoing connections."""
-    low, high = (_read("sys/net/ipv4/ip_local_port_range") or "32768 60999").split()
-    return int(low), int(high)
+def first_outgoing_port() -> int:
+    """Lowest port of outgoing connections."""
+    return int((_read("sys/net/ipv4/ip_local_port_range") or "32768").split()[0])
 
 
 def listening_ports(pids: Iterable[int]) -> tuple[int, ...]:

@@ -23,7 +23,7 @@ AIM_S = 15.0
 NOTES = (
     "wall: from the runner's start of its child to the last save of the executed",
     "notebook (file times of request.json and executed.ipynb), plus the start of",
-    "`python -m ibench stage`, measured now. It includes imports, the kernel and its",
+    "`ibench stage`, measured now. It includes imports, the kernel and its",
     "saves; the kernel's shutdown after the last save is not in it.",
     "purpose: seconds of the server (launch, load, questions, stop) in baseline and",
     "relaunch; of the search or agent session in submission; none in the others.",

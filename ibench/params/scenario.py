@@ -76,7 +76,7 @@ class Scenario(Closed):
     temperature: float = Field(ge=0)
     ignore_eos: bool
     max_model_tokens: int = Field(ge=2)
-    objective: Name = Field(description="one of metrics.objectives")
+    objective: str = Field(description="one of metrics.objectives")
     phases: tuple[Phase, ...] = Field(min_length=1)
 
     def starts(self, *, replay: bool) -> tuple[int, ...]:

@@ -62,15 +62,12 @@ def score(
     study: Study,
     target: str = Argument(help="Folder with start_server.sh, or a server's address."),
     scenario: str = SCENARIO,
-    baseline: bool = Option(
-        False, "--baseline", help="Measure the reference if needed."
-    ),
+    baseline: bool = Option(False, "--baseline", help="Measure a missing reference."),
     out: Path | None = Option(None, help="Folder for evidence; else RESULTS/scores."),
 ) -> int:
     """Score a launcher folder or a running server."""
     from ibench.load.lines import phase_table  # noqa: PLC0415
-    from ibench.stages.score import score as measure_score  # noqa: PLC0415
-    from ibench.stages.score import score_table  # noqa: PLC0415
+    from ibench.stages import score as scoring  # noqa: PLC0415
     from ibench.study.lock import allocated_gpus, announced, measuring  # noqa: PLC0415
     from ibench.study.make import SCORES  # noqa: PLC0415
 
@@ -79,8 +76,8 @@ def score(
     folder = out or own / f"{scenario}-{name}"
     gpus = allocated_gpus() if study.host.gpu else ()
     with measuring(study.results, gpus, announced(sys.stderr)):
-        found, phases = measure_score(
+        found, phases = scoring.score(
             study, target, scenario, folder.resolve(), with_baseline=baseline
         )
-    show(*map(phase_table, phases), score_table(found), found.model_dump_json())
+    show(*map(phase_table, phases), scoring.score_table(found), found.model_dump_json())
     return 0 if found.outcome == "ok" else 1

@@ -7,7 +7,6 @@ yet, times come from ``params/costs/<host>.yaml``, each number with its source.
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter, defaultdict
 from pathlib import Path
 from statistics import fmean
@@ -166,7 +165,7 @@ def plan_parts(study: Study, plan: Plan) -> list[Part]:
             f" The pace was taken with {plan.costs.model}; this profile serves "
             f"{profile.model}, so read it as a rough guide."
         )
-    return [*parts, *textwrap.wrap(note, 88)]
+    return [*parts, note]
 
 
 def _row(name: str, plan: Plan, stages: tuple[str, ...], price: float) -> list[str]:
@@ -186,7 +185,7 @@ def _by_scenario(plan: Plan, price: float) -> list[str]:
     ]
     if not parts:
         return ["nothing is left to measure"]
-    lines = textwrap.wrap(f"left by scenario (dollars): {', '.join(parts)}", 88)
+    lines = [f"left by scenario (dollars): {', '.join(parts)}"]
     if plan.by_measured:
         lines.append(f"{plan.by_measured} jobs are taken to last as their like did")
     return lines

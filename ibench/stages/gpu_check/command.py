@@ -10,10 +10,15 @@ from typer import Option
 
 from ibench.errors import ParameterError, unknown_name
 from ibench.params.engines import Engine, load_engine
-from ibench.params.options import CACHE, PARAMS, RESULTS, ScenarioId
+from ibench.params.options import CACHE, PARAMS, RESULTS
 from ibench.stages.gpu_check.lines import check_parts
 from ibench.stages.gpu_check.record import RECORD
-from ibench.stages.gpu_check.settings import GpuCheck, load_settings, shortened
+from ibench.stages.gpu_check.settings import (
+    GpuCheck,
+    ScenarioId,
+    load_settings,
+    shortened,
+)
 from ibench.stages.gpu_check.task import Check, Task
 from ibench.terminal import show
 

@@ -20,7 +20,7 @@ from ibench import PACKAGE
 from ibench.errors import IbenchError, nearest
 from ibench.terminal import say
 
-__all__ = ["COMMANDS", "Command", "main"]
+__all__ = ["COMMANDS", "CliCommand", "main"]
 
 # Heading in the help, module below ibench, its functions that are commands.
 _PLACES = (
@@ -41,7 +41,7 @@ _PLACES = (
 )
 
 
-class Command(NamedTuple):
+class CliCommand(NamedTuple):
     """One command: a heading of the help, and the function that runs it."""
 
     group: str
@@ -56,7 +56,7 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    name.replace("_", "-"): Command(group, module, name)
+    name.replace("_", "-"): CliCommand(group, module, name)
     for group, module, names in _PLACES
     for name in names.split()
 }
@@ -95,14 +95,14 @@ def _app(wanted: str) -> typer.Typer:
     return app
 
 
-def _texts() -> Iterator[tuple[Command, str]]:
+def _texts() -> Iterator[tuple[CliCommand, str]]:
     """Read the first line of every command's docstring without importing it."""
     for group, module, names in _PLACES:
         path = PACKAGE.joinpath(*module.split(".")).with_suffix(".py")
         for node in ast.parse(path.read_bytes()).body:
             if isinstance(node, ast.FunctionDef) and node.name in names.split():
                 text = (ast.get_docstring(node) or "").partition("\n")[0]
-                yield Command(group, module, node.name), text
+                yield CliCommand(group, module, node.name), text
 
 
 def _usage(error: typer.TyperException) -> str:

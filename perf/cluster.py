@@ -22,9 +22,13 @@ from pathlib import Path
 from unittest.mock import patch
 
 from ibench.cluster.cells import cell_jobs
-from ibench.cluster.claims import Claim, Owner
+from ibench.cluster.claims import CellClaim, Owner
 from ibench.cluster.commands import cluster_status
-from ibench.cluster.submissions import Submission, publish_submission, submissions_root
+from ibench.cluster.submissions import (
+    ClusterSubmission,
+    publish_submission,
+    submissions_root,
+)
 from ibench.stages import aggregation as aggregate
 from ibench.study.definition import Study
 from ibench.study.job import OpenJob
@@ -94,11 +98,11 @@ def _attempts(study: Study) -> None:
     """Every tenth cell with an attempt, a submission over all: what status reads."""
     cells = cell_jobs(study)
     for cell in list(cells.values())[::10]:
-        with Claim(cell.folder, cell.key, Owner.this("1_1"), "now") as claim:
+        with CellClaim(cell.folder, cell.key, Owner.this("1_1"), "now") as claim:
             claim.end("done")
     publish_submission(
         submissions_root(study) / "0001",
-        Submission(
+        ClusterSubmission(
             number=1,
             cluster="local",
             scheduler="local",

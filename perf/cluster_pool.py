@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from unittest.mock import patch
 
 from ibench.cluster.cells import MAX_RETRIES, CellJob, cell_jobs, retries_used, state_of
-from ibench.cluster.claims import Claim, HeldError, Owner
+from ibench.cluster.claims import CellClaim, HeldError, Owner
 from ibench.study.definition import Study
 
 __all__ = ["simulate"]
@@ -32,7 +32,7 @@ class _Pool:
     rng: random.Random = field(default_factory=lambda: random.Random(7))  # noqa: S311
     counts: Counter[str] = field(default_factory=Counter)
     ran: Counter[str] = field(default_factory=Counter)
-    running: dict[int, tuple[CellJob, Claim, float]] = field(default_factory=dict)
+    running: dict[int, tuple[CellJob, CellClaim, float]] = field(default_factory=dict)
     busy_h: float = 0.0
 
     def run(self) -> float:
@@ -76,7 +76,7 @@ class _Pool:
             return None
         owner = Owner.this(f"{gpu}", str(gpu))
         try:
-            claim = Claim(cell.folder, cell.key, owner, "simulated")
+            claim = CellClaim(cell.folder, cell.key, owner, "simulated")
         except HeldError:
             self.counts["jobs that found their cell running"] += 1
             return None

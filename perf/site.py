@@ -17,7 +17,7 @@ from typing import Any
 
 from ibench import REPOSITORY
 from ibench.analysis.paper.data import Published
-from ibench.analysis.site.build import build
+from ibench.analysis.site.build import build_site
 from ibench.analysis.site.data import FamilyPlace
 from ibench.analysis.site.families import family_places
 from ibench.study.definition import Study
@@ -168,7 +168,7 @@ def main(argv: list[str] | None = None) -> int:
         study, trajectories = _made(Path(name), args.methods, args.seed_pairs)
         begin = time.perf_counter()
         site = args.keep or Path(name) / "site"
-        built = build(study, site, published=PUBLISHED, trajectories=trajectories)
+        built = build_site(study, site, published=PUBLISHED, trajectories=trajectories)
         took = time.perf_counter() - begin
         print(f"build: {built.runs} runs, {built.bytes / 1e6:.1f} MB, {took:.1f} s")
         rows = load_rows(site.resolve())

@@ -104,6 +104,15 @@ def test_widgets_are_known_to_the_panels_only() -> None:
     assert users == {"ibench.analysis.explore.panels"}
 
 
+def test_no_class_name_stands_twice() -> None:
+    places: dict[str, list[str]] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(name_of(path))
+    assert {name: at for name, at in places.items() if len(at) > 1} == {}
+
+
 def test_every_module_says_what_it_is_and_what_it_offers() -> None:
     wrong = [f"{name_of(p)}: {why}" for p in modules() if (why := fault_of(p))]
     assert wrong == []

@@ -59,11 +59,11 @@ def site(
     out: Path | None = Option(None, help="Folder to write; else RESULTS/PROFILE/site."),
 ) -> int:
     """Write a profile as static pages."""
-    from ibench.analysis.site.build import build  # noqa: PLC0415
+    from ibench.analysis.site.build import build_site  # noqa: PLC0415
 
     begin = time.perf_counter()
     exported = study.root / "trajectories"
-    built = build(
+    built = build_site(
         study,
         out or study.root / "site",
         published=published,

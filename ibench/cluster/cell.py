@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any, NamedTuple, NoReturn
 
 from ibench.cluster.cells import MAX_RETRIES, CellJob, is_cancelled, retries_used
-from ibench.cluster.claims import STALE_S, Attempt, Claim, Ending, HeldError, Owner
+from ibench.cluster.claims import STALE_S, Attempt, CellClaim, Ending, HeldError, Owner
 from ibench.errors import (
     IbenchError,
     InfrastructureError,
@@ -112,7 +112,7 @@ def _last(tried: list[Attempt]) -> str:
 
 def _claim(
     cell: CellJob, owner: Owner, utc: Callable[[], str], sleep: Callable[[float], None]
-) -> Claim:
+) -> CellClaim:
     """Claim the cell; wait out the heartbeat of an earlier start of the same job.
 
     A scheduler that starts a job a second time says that the first start is gone; its
@@ -121,7 +121,7 @@ def _claim(
     waited_s = 0.0
     while True:
         try:
-            return Claim(cell.folder, cell.key, owner, utc())
+            return CellClaim(cell.folder, cell.key, owner, utc())
         except HeldError as error:
             mine = error.attempt and owner.job and error.attempt.owner.job == owner.job
             if not mine or waited_s > 2 * STALE_S:

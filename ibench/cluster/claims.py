@@ -34,7 +34,7 @@ __all__ = [
     "BEAT_S",
     "STALE_S",
     "Attempt",
-    "Claim",
+    "CellClaim",
     "Ending",
     "HeldError",
     "Owner",
@@ -159,7 +159,7 @@ def is_alive(folder: Path, attempt: Attempt) -> bool:
         return True  # unknown is not dead
 
 
-class Claim:
+class CellClaim:
     """Holds a folder for one process; a context manager.
 
     Args:

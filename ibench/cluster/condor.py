@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ibench.cluster.cell import PREEMPTED, RETRY
 from ibench.cluster.cells import MAX_RETRIES
-from ibench.cluster.submissions import Batch, Queued, Submission
+from ibench.cluster.submissions import Batch, ClusterSubmission, Queued
 from ibench.cluster.tools import Tool, chunks
 from ibench.errors import ClusterError
 
@@ -54,7 +54,7 @@ class Condor:
             raise ClusterError(f"condor_submit_dag: named no cluster: {line}")
         return (found[1],), None
 
-    def poll(self, submission: Submission) -> Mapping[str, Queued]:
+    def poll(self, submission: ClusterSubmission) -> Mapping[str, Queued]:
         """Ask ``condor_q``; nodes that DAGMan has not submitted yet are pending."""
         (dag,) = submission.job_ids
         ours = f"DAGManJobId == {dag} || ClusterId == {dag}"
@@ -73,7 +73,9 @@ class Condor:
                 found[ad["IbenchCell"]] = _STATES[ad["JobStatus"]]
         return found
 
-    def cancel(self, submission: Submission, cells: Sequence[str] | None) -> None:
+    def cancel(
+        self, submission: ClusterSubmission, cells: Sequence[str] | None
+    ) -> None:
         """Remove nodes that run or wait in the queue, or the whole DAG."""
         (dag,) = submission.job_ids
         if cells is None:

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ibench.cluster.claims import Claim, Owner
+from ibench.cluster.claims import CellClaim, Owner
 from ibench.errors import StageError
 from ibench.store import RECORD, retire
 from ibench.study.definition import Study
@@ -55,7 +55,7 @@ def finish(
     from ibench.stages.report import export_report  # noqa: PLC0415
 
     report = study.root / "report.html"
-    with Claim(folder, "finish", owner, utc) as claim:
+    with CellClaim(folder, "finish", owner, utc) as claim:
         for job in study.jobs.values():
             if states[job.name] in ("outdated", "stale"):  # make sees times only
                 retire(job.folder)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from ibench.cluster.cell import PREEMPTED, RETRY
 from ibench.cluster.cells import cell_jobs
 from ibench.cluster.claims import latest, process_here
-from ibench.cluster.submissions import Batch, Queued, Submission
+from ibench.cluster.submissions import Batch, ClusterSubmission, Queued
 from ibench.errors import ClusterError
 from ibench.serving.linux import command_line
 from ibench.study.definition import Study
@@ -57,14 +57,16 @@ class Local:
             )
         return (f"pool-{pool.pid}",), None
 
-    def poll(self, submission: Submission) -> Mapping[str, Queued]:
+    def poll(self, submission: ClusterSubmission) -> Mapping[str, Queued]:
         """What the pool has not finished waits, as long as the pool lives."""
         pid = self._pid(submission)
         if pid is None:
             return {}
         return dict.fromkeys(submission.cells, "pending")
 
-    def cancel(self, submission: Submission, cells: Sequence[str] | None) -> None:
+    def cancel(
+        self, submission: ClusterSubmission, cells: Sequence[str] | None
+    ) -> None:
         """End running cells by their claims, or the pool with all of them."""
         pid = self._pid(submission)
         if cells is None:
@@ -79,7 +81,7 @@ class Local:
                 with suppress(ProcessLookupError):
                     os.kill(running, signal.SIGTERM)
 
-    def _pid(self, submission: Submission) -> int | None:
+    def _pid(self, submission: ClusterSubmission) -> int | None:
         """The pool's process while it lives; a pid alone may be another program's."""
         if submission.host != socket.gethostname():
             raise ClusterError(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ibench.cluster.submissions import Batch, Queued, Submission
+from ibench.cluster.submissions import Batch, ClusterSubmission, Queued
 from ibench.cluster.tools import Tool, chunks
 
 __all__ = ["Slurm"]
@@ -87,7 +87,7 @@ class Slurm:
         answer = self._tool(["sbatch", "--parsable", str(script)])
         return answer.strip().partition(";")[0]
 
-    def poll(self, submission: Submission) -> Mapping[str, Queued]:
+    def poll(self, submission: ClusterSubmission) -> Mapping[str, Queued]:
         """Ask ``squeue``, which forgets what ended."""
         # Not by job id: squeue fails when it has forgotten one of them.
         listed = self._tool(
@@ -103,7 +103,9 @@ class Slurm:
                 found[submission.cells[at]] = _STATES[state]
         return found
 
-    def cancel(self, submission: Submission, cells: Sequence[str] | None) -> None:
+    def cancel(
+        self, submission: ClusterSubmission, cells: Sequence[str] | None
+    ) -> None:
         """Signal tasks that run, take away those that wait."""
         if cells is None:
             jobs = [*submission.job_ids]

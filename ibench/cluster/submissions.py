@@ -17,9 +17,9 @@ from ibench.study.definition import Study
 
 __all__ = [
     "Batch",
+    "ClusterSubmission",
     "Queued",
     "Scheduler",
-    "Submission",
     "read_submissions",
     "submissions_root",
 ]
@@ -28,7 +28,7 @@ FILE = "submission.json"
 Queued: TypeAlias = Literal["pending", "running", "held"]
 
 
-class Submission(Closed):
+class ClusterSubmission(Closed):
     """One call of ``make submit``.
 
     ``job_ids`` are the scheduler's: of arrays in order, or of one DAG or pool.
@@ -59,14 +59,16 @@ class Scheduler(Protocol):
             ClusterError: the scheduler is missing or refuses.
         """
 
-    def poll(self, submission: Submission) -> Mapping[str, Queued]:
+    def poll(self, submission: ClusterSubmission) -> Mapping[str, Queued]:
         """Ask what it still holds; a cell that is not named is not with it.
 
         Raises:
             ClusterError: the scheduler cannot be asked.
         """
 
-    def cancel(self, submission: Submission, cells: Sequence[str] | None) -> None:
+    def cancel(
+        self, submission: ClusterSubmission, cells: Sequence[str] | None
+    ) -> None:
         """Take cells back, or everything with the last job (None)."""
 
 
@@ -133,12 +135,12 @@ def submissions_root(study: Study) -> Path:
     return study.root / ".cluster" / "submissions"
 
 
-def publish_submission(folder: Path, submission: Submission) -> None:
+def publish_submission(folder: Path, submission: ClusterSubmission) -> None:
     """Write ``submission.json``."""
     write_atomic(folder / FILE, submission.model_dump_json(indent=1).encode())
 
 
-def read_submissions(study: Study) -> list[Submission]:
+def read_submissions(study: Study) -> list[ClusterSubmission]:
     """Read every submission, oldest first.
 
     Raises:
@@ -147,7 +149,7 @@ def read_submissions(study: Study) -> list[Submission]:
     found = []
     for path in submissions_root(study).glob(f"*/{FILE}"):
         try:
-            found.append(Submission.model_validate_json(path.read_bytes()))
+            found.append(ClusterSubmission.model_validate_json(path.read_bytes()))
         except ValueError as error:
             raise CorruptResultError(
                 f"{path}: not a submission: move it away; records are kept"

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ibench.cluster.cells import CellJob, State, cell_jobs, state_of
-from ibench.cluster.claims import Attempt, Claim, HeldError, Owner
+from ibench.cluster.claims import Attempt, CellClaim, HeldError, Owner
 from ibench.cluster.submissions import (
     Batch,
+    ClusterSubmission,
     Queued,
     Scheduler,
-    Submission,
     publish_submission,
     read_submissions,
     submissions_root,
@@ -23,11 +23,11 @@ from ibench.params.clusters import Cluster
 from ibench.study.definition import Study
 from ibench.study.state import JobState, job_states
 
-__all__ = ["Seen", "Submitter", "cancel", "look", "queued_cells"]
+__all__ = ["CellStatus", "Submitter", "cancel", "cell_statuses", "queued_cells"]
 
 
 @dataclass(frozen=True)
-class Seen:
+class CellStatus:
     """A cell as shared storage and the scheduler show it."""
 
     cell: CellJob
@@ -36,9 +36,9 @@ class Seen:
     queued: Queued | None
 
 
-def look(
+def cell_statuses(
     study: Study, records: Mapping[str, JobState], queued: Mapping[str, Queued]
-) -> list[Seen]:
+) -> list[CellStatus]:
     """Bring together records, attempts and the scheduler's view, cell by cell.
 
     Args:
@@ -51,7 +51,7 @@ def look(
         done = all(records[job.name] == "done" for job in cell.jobs)
         tried = cell.attempts()
         state = state_of(cell, tried, done=done)
-        seen.append(Seen(cell, state, tried, queued.get(name)))
+        seen.append(CellStatus(cell, state, tried, queued.get(name)))
     return seen
 
 
@@ -115,7 +115,7 @@ class Submitter:
         self._check_time()
         lock = submissions_root(self.study) / "lock"
         try:
-            with Claim(lock, "submit", self.owner, self.utc()) as claim:
+            with CellClaim(lock, "submit", self.owner, self.utc()) as claim:
                 lines = self._submit(again=again)
                 claim.end("done")
                 return lines
@@ -142,7 +142,7 @@ class Submitter:
     def _submit(self, *, again: bool) -> list[str]:
         queued, lines = queued_cells(self.study, self.scheduler_of)
         records = job_states(self.study)
-        seen = look(self.study, records, queued)
+        seen = cell_statuses(self.study, records, queued)
         failed = [s for s in seen if s.state in ("failed", "given up")]
         if again:
             for one in failed:
@@ -173,7 +173,7 @@ class Submitter:
             self.notebooks,
         )
         jobs, finish = self.scheduler_of(self.cluster.scheduler).submit(batch)
-        submission = Submission(
+        submission = ClusterSubmission(
             number=number,
             cluster=self.name,
             scheduler=self.cluster.scheduler,
@@ -189,7 +189,7 @@ class Submitter:
         return f"submitted {len(cells)} cells to {self.name}: job {', '.join(jobs)}"
 
 
-def _left_out(seen: list[Seen], failed: list[Seen]) -> str:
+def _left_out(seen: list[CellStatus], failed: list[CellStatus]) -> str:
     """Say in one line how far the cells are, and what is not submitted."""
     counts = Counter(
         s.queued if s.queued and s.state == "waiting" else s.state for s in seen
@@ -227,7 +227,7 @@ def cancel(
     records = job_states(study)
     active = [
         s.cell.name
-        for s in look(study, records, queued)
+        for s in cell_statuses(study, records, queued)
         if s.state != "done" and (s.queued or s.state == "running")
     ]
     wanted = [n for n in active if not names or n in names]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from ibench.cluster.cells import MAX_RETRIES, retries_used
 from ibench.cluster.submissions import Scheduler, read_submissions
-from ibench.cluster.submit import Seen, look, queued_cells
+from ibench.cluster.submit import CellStatus, cell_statuses, queued_cells
 from ibench.study.definition import Study
 from ibench.study.progress import last_status
 from ibench.study.state import JobState
@@ -30,7 +30,7 @@ def cluster_table(
     if not submissions:
         return []
     queued, lines = queued_cells(study, scheduler_of)
-    seen = look(study, records, queued)
+    seen = cell_statuses(study, records, queued)
     open_cells = [s for s in seen if s.state != "done" and (s.tried or s.queued)]
     rows = [(s.state, s.cell.name, _how(s)) for s in open_cells]
     states = Counter(s.state for s in seen)
@@ -46,7 +46,7 @@ def cluster_table(
     ]
 
 
-def _how(seen: Seen) -> str:
+def _how(seen: CellStatus) -> str:
     """Name the scheduler's state, host, phase and retries of one cell."""
     last = seen.tried[-1] if seen.tried else None
     parts = [f"scheduler: {seen.queued}"] if seen.queued else []
@@ -63,7 +63,7 @@ def _how(seen: Seen) -> str:
     return ", ".join(parts)
 
 
-def _phase(seen: Seen) -> str:
+def _phase(seen: CellStatus) -> str:
     """The phase of the stage that runs: the last one that has a folder."""
     begun = [j for j in seen.cell.jobs if (j.folder / "request.json").exists()]
     if not begun:

@@ -24,7 +24,7 @@ from ibench.records import (
     model_base_name,
 )
 
-__all__ = ["RULES", "Seen", "judge_rules"]
+__all__ = ["RULES", "RunSeen", "judge_rules"]
 
 Results: TypeAlias = Sequence[RequestResult]
 # A wait this many times the usual gap, and longer than the TTFT itself, is a stall.
@@ -39,7 +39,7 @@ _CHECKPOINT = re.compile(
 )
 
 
-class Seen(NamedTuple):
+class RunSeen(NamedTuple):
     """What every rule looks at, and nothing else.
 
     Attributes:
@@ -59,12 +59,12 @@ class Seen(NamedTuple):
     forced_engine: str | None = None
 
 
-def judge_rules(seen: Seen) -> tuple[Finding, ...]:
+def judge_rules(seen: RunSeen) -> tuple[Finding, ...]:
     """Apply every rule, in the order of ``RULES``."""
     return tuple(rule(seen) for rule in RULES)
 
 
-def first_chunk(s: Seen) -> Finding:
+def first_chunk(s: RunSeen) -> Finding:
     """First chunks that carry no model token, sent to stop the TTFT clock.
 
     A request counts if its first text is visible and does not begin its whole text;
@@ -85,7 +85,7 @@ def first_chunk(s: Seen) -> Finding:
     return _share("first_chunk", "fake", fakes, len(seen), s.gates.first_chunk_share)
 
 
-def output_length(s: Seen) -> Finding:
+def output_length(s: RunSeen) -> Finding:
     """Answers shorter than asked: failure ``short`` in more than ``short_share``."""
     seen = _answered(s.results)
     if not seen:
@@ -94,7 +94,7 @@ def output_length(s: Seen) -> Finding:
     return _share("output_length", "short", short, len(seen), s.gates.short_share)
 
 
-def usage_mismatch(s: Seen) -> Finding:
+def usage_mismatch(s: RunSeen) -> Finding:
     """Reported completion tokens that differ from the recount of the text.
 
     Off is a difference above ``usage_tolerance`` of the recount and above one token
@@ -115,7 +115,7 @@ def usage_mismatch(s: Seen) -> Finding:
     return _share("usage_mismatch", "off", off, len(counted), s.gates.usage_share)
 
 
-def physical_floor(s: Seen) -> Finding:
+def physical_floor(s: RunSeen) -> Finding:
     """Speeds no machine reaches, in any phase (reference section 4).
 
     TTFT p50 and TPOT p50 below their floors; tokens per second of a stream, the
@@ -131,7 +131,7 @@ def physical_floor(s: Seen) -> Finding:
     return _finding("physical_floor", not broken, "; ".join(broken) or seen)
 
 
-def served_model(s: Seen) -> Finding:
+def served_model(s: RunSeen) -> Finding:
     """Model ids of ``/v1/models`` and of responses other than the expected one.
 
     Last path parts are compared, without ``@revision``: engines name a model by its
@@ -148,7 +148,7 @@ def served_model(s: Seen) -> Finding:
     return _finding("served_model", not other, text)
 
 
-def launcher_checkpoint(s: Seen) -> Finding:
+def launcher_checkpoint(s: RunSeen) -> Finding:
     """Hub ids in ``start_server.sh`` that are not the base model's.
 
     Looks behind ``--model``, ``--model-path``, ``model=``, ``vllm serve`` and
@@ -165,7 +165,7 @@ def launcher_checkpoint(s: Seen) -> Finding:
     return _finding("launcher_checkpoint", not other, text)
 
 
-def detached_server(s: Seen) -> Finding:
+def detached_server(s: RunSeen) -> Finding:
     """A launcher that returned and left a server, or processes left after the stop."""
     outcome, left = s.evidence.launch.outcome, s.evidence.left_behind
     if outcome is LaunchOutcome.DETACHED:
@@ -177,14 +177,14 @@ def detached_server(s: Seen) -> Finding:
     return _finding("detached_server", True, "nothing left behind")
 
 
-def evaluator_changed(s: Seen) -> Finding:
+def evaluator_changed(s: RunSeen) -> Finding:
     """Files of evaluator or base model whose hash is not the one delivered."""
     changed = sorted(s.evidence.evaluator_changed)
     text = f"changed: {changed}" if changed else "no file changed"
     return _finding("evaluator_changed", not changed, text)
 
 
-def forced_engine(s: Seen) -> Finding:
+def forced_engine(s: RunSeen) -> Finding:
     """Fail a server whose processes show another engine than the prompt demanded.
 
     Engines of one family (vLLM and its CPU build) match the same processes: the demand
@@ -201,7 +201,7 @@ def forced_engine(s: Seen) -> Finding:
     )
 
 
-RULES: tuple[Callable[[Seen], Finding], ...] = (
+RULES: tuple[Callable[[RunSeen], Finding], ...] = (
     first_chunk,
     output_length,
     usage_mismatch,

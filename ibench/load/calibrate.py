@@ -20,7 +20,7 @@ from ibench.load.sse import interpret, parse
 from ibench.metrics.requests import percentile
 from ibench.records import Calibration, Chunk, canonical_json
 
-__all__ = ["NullServer", "Truth", "calibrate", "compare", "null_server", "plan"]
+__all__ = ["NullServerProcess", "Truth", "calibrate", "compare", "null_server", "plan"]
 
 _NS = 1e-9
 _TTFT_S = 0.05
@@ -39,7 +39,7 @@ class Truth(NamedTuple):
     sent_ns: tuple[int, ...]
 
 
-class NullServer:
+class NullServerProcess:
     """A running null server; its log is there once it has ended."""
 
     def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
@@ -69,7 +69,7 @@ class NullServer:
 @contextmanager
 def null_server(
     ttft_s: float = _TTFT_S, tokens_per_s: float = _TOKENS_PER_S
-) -> Iterator[NullServer]:
+) -> Iterator[NullServerProcess]:
     """Start a null server in a process of its own; it is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="ibench-null-") as folder:
         log = Path(folder) / "log.json"
@@ -82,7 +82,7 @@ def null_server(
             text=True,
         )
         try:
-            yield NullServer(process, log)
+            yield NullServerProcess(process, log)
         finally:
             process.kill()
             process.wait()

@@ -17,7 +17,7 @@ from ibench.records import Launch, LaunchOutcome
 from ibench.serving.attach import AttachedServer
 from ibench.serving.launch import RunningServer
 
-__all__ = ["OK", "Life", "Running", "live"]
+__all__ = ["OK", "Life", "Running", "serve_while_used"]
 
 Running: TypeAlias = RunningServer | AttachedServer
 """A server that was launched here, or that somebody else runs."""
@@ -63,7 +63,7 @@ class Life:
             self.launch = self.launch.model_copy(update=changed)
 
 
-def live(
+def serve_while_used(
     start: Callable[[], Running],
     use: Callable[[Running, Life], None],
     *,

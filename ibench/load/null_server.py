@@ -51,7 +51,7 @@ class _Connection:
         self.arrived_wall_ns = 0
 
 
-class _Answer:
+class _PacedStream:
     """One stream being paced out."""
 
     __slots__ = (
@@ -127,7 +127,7 @@ class NullServer:
         """Listen on the loopback address."""
         self._ttft_ns = round(ttft_s * _NS)
         self._gap_ns = _NS / tokens_per_s
-        self._answers: list[_Answer] = []
+        self._answers: list[_PacedStream] = []
         self._due: list[tuple[int, int, int]] = []
         self._connections: dict[int, _Connection] = {}
         self._listener = socket.create_server(("127.0.0.1", port), backlog=_BACKLOG)
@@ -211,7 +211,7 @@ class NullServer:
                 b"content-length: %d\r\n\r\n%s" % (len(_MODELS), _MODELS)
             )
             return
-        answer = _Answer(connection, json.loads(body), len(self._answers))
+        answer = _PacedStream(connection, json.loads(body), len(self._answers))
         self._answers.append(answer)
         now = read_clocks(tries=1)
         lag_ns = now.wall_ns - connection.arrived_wall_ns

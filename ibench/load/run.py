@@ -22,7 +22,7 @@ from ibench.load.engine_metrics import hit_rate, read_counters
 from ibench.load.spec import LoadReport, LoadSpec
 from ibench.load.stopping import monitor
 from ibench.metrics.intervals import speedup_interval
-from ibench.metrics.phase import Plan
+from ibench.metrics.phase import PhasePlan
 from ibench.metrics.summary import summarize
 from ibench.params import Measure, Stopping
 from ibench.records import (
@@ -149,7 +149,7 @@ def _repeat(
     run = send([_request(spec, f"{i:06d}") for i in range(spec.requests)], offsets)
     counted = hit_rate(counters, read_counters(target.url))
     checks.append(_calibration(target, offsets, spec, "after"))
-    plan = Plan(
+    plan = PhasePlan(
         name=label,
         arrivals=spec.arrivals.text,
         concurrency=spec.concurrency,

@@ -18,7 +18,7 @@ from ibench.load.driver import PhaseRun, ask_questions, run_phase
 from ibench.load.engine_metrics import hit_rate, read_counters
 from ibench.load.stopping import monitor
 from ibench.metrics.objectives import objective
-from ibench.metrics.phase import Plan
+from ibench.metrics.phase import PhasePlan
 from ibench.metrics.requests import failure_rate, tpot_s, tpot_words_s
 from ibench.metrics.summary import summarize
 from ibench.params import Measure, Phase, Scenario
@@ -269,7 +269,7 @@ def _summary(
     counted_hit_rate: float | None,
 ) -> PhaseSummary:
     phase = part.phase
-    plan = Plan(
+    plan = PhasePlan(
         name=phase.name,
         arrivals=phase.arrivals,
         concurrency=phase.concurrency,

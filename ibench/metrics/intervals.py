@@ -24,7 +24,7 @@ from ibench.metrics.requests import percentile
 
 __all__ = [
     "Interval",
-    "Saved",
+    "Savings",
     "SequentialStop",
     "batch_means_interval",
     "bootstrap_interval",
@@ -382,14 +382,14 @@ class SequentialStop:
         return max(width, far * float(near_z / far_z))
 
 
-class Saved(NamedTuple):
+class Savings(NamedTuple):
     """What stopping early saved; negative where a run became longer instead."""
 
     requests: int
     server_s: float
 
 
-def saved(requests_fixed: int, requests_done: int, server_s_done: float) -> Saved:
+def saved(requests_fixed: int, requests_done: int, server_s_done: float) -> Savings:
     """Compare with a fixed number of requests at the same server time per request.
 
     ``server_s = server_s_done / requests_done (requests_fixed - requests_done)``, an
@@ -401,7 +401,7 @@ def saved(requests_fixed: int, requests_done: int, server_s_done: float) -> Save
     if requests_done < 1:
         raise MetricUndefinedError("time per request of no requests")
     left = requests_fixed - requests_done
-    return Saved(left, server_s_done / requests_done * left)
+    return Savings(left, server_s_done / requests_done * left)
 
 
 def _sample(values: Values, least: int) -> Floats:

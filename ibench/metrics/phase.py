@@ -11,13 +11,13 @@ from ibench.metrics import requests as metrics
 from ibench.metrics.intervals import tail_is_shown
 from ibench.records import RequestResult
 
-__all__ = ["PHASE_METRICS", "PhaseMetric", "Plan", "Seen", "values_of"]
+__all__ = ["PHASE_METRICS", "PhaseMetric", "PhasePlan", "Seen", "values_of"]
 
 _NS = 1e-9
 Number: TypeAlias = float | Literal["inf"] | None
 
 
-class Plan(NamedTuple):
+class PhasePlan(NamedTuple):
     """What a phase was meant to be.
 
     Args:
@@ -52,7 +52,7 @@ class Seen(NamedTuple):
         tpot: their TPOT where it is defined, seconds.
     """
 
-    plan: Plan
+    plan: PhasePlan
     results: Sequence[RequestResult]
     done: Sequence[RequestResult]
     ttft: Sequence[float]
@@ -61,7 +61,7 @@ class Seen(NamedTuple):
     @classmethod
     def of(
         cls,
-        plan: Plan,
+        plan: PhasePlan,
         results: Sequence[RequestResult],
         tpot: Callable[[RequestResult], float],
     ) -> Self:

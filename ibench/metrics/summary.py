@@ -13,7 +13,7 @@ from ibench.metrics.intervals import (
     batch_means_interval,
     percentile_interval,
 )
-from ibench.metrics.phase import Plan, Seen, values_of
+from ibench.metrics.phase import PhasePlan, Seen, values_of
 from ibench.params import ClientSpec
 from ibench.records import (
     Calibration,
@@ -32,7 +32,7 @@ _MAX_DRIFT_S = 1e-3  # more is a clock that was set while the run went on
 
 
 def summarize(
-    plan: Plan,
+    plan: PhasePlan,
     results: Sequence[RequestResult],
     cost: ClientCost | None = None,
     calibration: Sequence[Calibration] = (),
@@ -177,7 +177,9 @@ def _range(interval: Callable[[], Interval]) -> Range | None:
     return Range(low=found.low, high=found.high)
 
 
-def _stopped_early(plan: Plan, results: Sequence[RequestResult]) -> StoppedEarly | None:
+def _stopped_early(
+    plan: PhasePlan, results: Sequence[RequestResult]
+) -> StoppedEarly | None:
     if len(results) >= plan.requests:
         return None
     each_s = metrics.wall_s(results) / len(results)

@@ -21,13 +21,13 @@ from ibench.files import locked, write_atomic
 from ibench.params.engines import Engine, Venv
 from ibench.records import Closed
 
-__all__ = ["Built", "build", "built", "interpreter_roots"]
+__all__ = ["BuiltEnvironment", "build_environment", "built", "interpreter_roots"]
 
 READY = "ready.json"
 _VERSION = "import importlib.metadata as m, sys; print(m.version(sys.argv[1]))"
 
 
-class Built(Closed):
+class BuiltEnvironment(Closed):
     """What an environment says of itself.
 
     Args:
@@ -43,7 +43,7 @@ class Built(Closed):
     python: str
 
 
-def built(engine: Engine, folder: Path) -> Built | None:
+def built(engine: Engine, folder: Path) -> BuiltEnvironment | None:
     """Read the state of an engine's environment; None when it has to be built.
 
     Args:
@@ -51,19 +51,21 @@ def built(engine: Engine, folder: Path) -> Built | None:
         folder: of all engines' environments.
     """
     try:
-        state = Built.model_validate_json((folder / engine.name / READY).read_text())
+        state = BuiltEnvironment.model_validate_json(
+            (folder / engine.name / READY).read_text()
+        )
     except (OSError, ValidationError):
         return None
     return state if state.lock_sha256 == engine.lock_sha256 else None
 
 
-def build(
+def build_environment(
     engine: Engine,
     lock: Path,
     folder: Path,
     pythons: Mapping[str, str],
     say: Callable[[str], None],
-) -> Built:
+) -> BuiltEnvironment:
     """Build an environment, unless it is there.
 
     Two builders of one engine wait for each other. The output of pip goes to
@@ -100,7 +102,7 @@ def build(
 
 def _install(
     engine: Engine, spec: Venv, lock: Path, folder: Path, python: str
-) -> Built:
+) -> BuiltEnvironment:
     target, log_path = folder / engine.name, folder / f"{engine.name}.log"
     shutil.rmtree(target, ignore_errors=True)
     inside = str(target / "bin" / "python")
@@ -122,7 +124,7 @@ def _install(
             f"engine {engine.name}: version: {engine.version}: {lock.name} installs "
             f"{spec.package} {version or 'in no version'}; make the two agree"
         )
-    state = Built(
+    state = BuiltEnvironment(
         engine=engine.name,
         version=version,
         lock_sha256=str(engine.lock_sha256),

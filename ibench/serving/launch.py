@@ -19,7 +19,7 @@ import httpx
 from ibench.errors import LaunchError
 from ibench.records import Closed, Launch, LaunchOutcome
 from ibench.serving.linux import command_line, listening_ports
-from ibench.serving.probe import PROBE_TIMEOUT_S, Probe, answers, look
+from ibench.serving.probe import PROBE_TIMEOUT_S, Probe, answers, probe_models
 from ibench.serving.processes import free_port
 from ibench.serving.sandbox import PROCESS_GROUP_WARNING, Sandbox, SandboxKind
 from ibench.serving.supervise import Supervised
@@ -46,7 +46,7 @@ class House(Closed):
 NO_HOUSE = House()
 
 
-class Settings(TypedDict, total=False):
+class LaunchSettings(TypedDict, total=False):
     """Arguments of ``launch`` that do not depend on the port."""
 
     model_dir: Required[Path]
@@ -194,7 +194,7 @@ def launch(
 
 
 def launch_anywhere(
-    folder: Path, *, ready_timeout_s: float, **settings: Unpack[Settings]
+    folder: Path, *, ready_timeout_s: float, **settings: Unpack[LaunchSettings]
 ) -> RunningServer:
     """Launch on a free port; on another one if a stranger was quicker.
 
@@ -251,7 +251,7 @@ def _await_ready(
             code = supervised.exit_code()
             if code is not None:
                 return _returned(supervised, port, code)
-            seen = look(client, base_url)
+            seen = probe_models(client, base_url)
             if seen.ready and not _is_foreign(supervised, port):
                 return LaunchOutcome.READY, seen
             if seen.ready:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import httpx
 
-__all__ = ["PROBE_TIMEOUT_S", "Probe", "answers", "look", "look_once"]
+__all__ = ["PROBE_TIMEOUT_S", "Probe", "answers", "look_once", "probe_models"]
 
 PROBE_TIMEOUT_S = 2.0
 _HOST = "127.0.0.1"
@@ -22,7 +22,7 @@ class Probe(NamedTuple):
     detail: str
 
 
-def look(client: httpx.Client, base_url: str) -> Probe:
+def probe_models(client: httpx.Client, base_url: str) -> Probe:
     """Ask a server for its models; anything but JSON with status 200 is not ready."""
     try:
         answer = client.get(f"{base_url}/v1/models")
@@ -55,7 +55,7 @@ def look_once(
         headers: sent with the request.
     """
     with httpx.Client(timeout=timeout_s, trust_env=False, headers=headers) as client:
-        return look(client, base_url)
+        return probe_models(client, base_url)
 
 
 def answers(port: int) -> bool:

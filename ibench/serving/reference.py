@@ -27,9 +27,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from ibench.serving.reference_generate import Finish, Model, Sampling, Step
+from ibench.serving.reference_generate import DecodeStep, Finish, Model, Sampling
 
-__all__ = ["ChatRequest", "Server", "main"]
+__all__ = ["ChatRequest", "ReferenceServer", "main"]
 
 
 class _Message(BaseModel):
@@ -81,7 +81,7 @@ class _Work(NamedTuple):
     usage: _StreamOptions
 
 
-class Server:
+class ReferenceServer:
     """Routes over one model.
 
     Args:
@@ -156,13 +156,13 @@ class Server:
         created = int(datetime.now(UTC).timestamp())
         return _Work(f"chatcmpl-{next(self._ids)}", created, prompt, sampling, usage)
 
-    async def _answer(self, work: _Work) -> AsyncIterator[Step | Finish]:
+    async def _answer(self, work: _Work) -> AsyncIterator[DecodeStep | Finish]:
         """Yield the text of every step, then how it ended."""
         loop = asyncio.get_running_loop()
-        steps: asyncio.Queue[Step | Finish | BaseException] = asyncio.Queue()
+        steps: asyncio.Queue[DecodeStep | Finish | BaseException] = asyncio.Queue()
         cancelled = threading.Event()
 
-        def emit(item: Step | Finish | BaseException) -> None:
+        def emit(item: DecodeStep | Finish | BaseException) -> None:
             loop.call_soon_threadsafe(steps.put_nowait, item)
 
         def generate() -> None:
@@ -193,7 +193,7 @@ class Server:
             async for item in self._answer(work):
                 usage = {"usage": _usage(work, item.tokens)}
                 running = usage if work.usage.continuous_usage_stats else {}
-                if isinstance(item, Step):
+                if isinstance(item, DecodeStep):
                     yield _event(frame | _choice({"content": item.text}) | running)
                     continue
                 yield _event(frame | _choice({}, item.reason) | running)
@@ -279,7 +279,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, help="default: torch's choice")
     given = parser.parse_args(argv)
     model = Model(given.model, given.dtype, given.threads)
-    app = Server(model, given.served_model_name).app()
+    app = ReferenceServer(model, given.served_model_name).app()
     uvicorn.run(app, host=given.host, port=given.port, log_level="warning")
 
 

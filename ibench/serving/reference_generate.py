@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-__all__ = ["Finish", "Model", "Sampling", "Step", "StopFilter"]
+__all__ = ["DecodeStep", "Finish", "Model", "Sampling", "StopFilter"]
 
 
 class Sampling(NamedTuple):
@@ -35,7 +35,7 @@ class Sampling(NamedTuple):
     ignore_eos: bool
 
 
-class Step(NamedTuple):
+class DecodeStep(NamedTuple):
     """Text that became stable, empty if none did, and the tokens generated so far."""
 
     text: str
@@ -92,7 +92,7 @@ class _Streamer:
         self,
         tokenizer: Tokenizer,
         stop: tuple[str, ...],
-        emit: Callable[[Step], None],
+        emit: Callable[[DecodeStep], None],
     ) -> None:
         self._tokenizer = tokenizer
         # Bytes of one character may come in several tokens: text is held until whole.
@@ -114,14 +114,14 @@ class _Streamer:
             text = self._decoder.step(self._tokenizer, token)
             if text is not None:
                 self._pending.clear()
-            self._emit(Step(self.filter.push(text or ""), len(self.tokens)))
+            self._emit(DecodeStep(self.filter.push(text or ""), len(self.tokens)))
 
     def end(self) -> None:
         """Show what never became whole, as replacement characters."""
         tail = self._tokenizer.decode(self._pending, skip_special_tokens=True)
         text = self.filter.push(tail) + self.filter.flush()
         if text:
-            self._emit(Step(text, len(self.tokens)))
+            self._emit(DecodeStep(text, len(self.tokens)))
 
 
 class Model:
@@ -168,7 +168,7 @@ class Model:
         self,
         prompt: list[int],
         sampling: Sampling,
-        emit: Callable[[Step], None],
+        emit: Callable[[DecodeStep], None],
         cancelled: threading.Event,
     ) -> Finish:
         """Generate one answer; not to be called from two threads at once.

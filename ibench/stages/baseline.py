@@ -9,11 +9,11 @@ from __future__ import annotations
 import shutil
 
 from ibench.errors import LaunchError
-from ibench.load.life import OK, live
+from ibench.load.life import OK, serve_while_used
 from ibench.methods.folder import write_launcher
 from ibench.records import BaselineResult, LaunchOutcome
 from ibench.serving.engines import launcher_script
-from ibench.stages.relaunch import collect, neutral_copy
+from ibench.stages.relaunch import collect_evidence, neutral_copy
 from ibench.study.draw import evaluation
 from ibench.study.job import OpenJob
 from ibench.study.live import connected, launched, measured
@@ -30,7 +30,7 @@ def measure_baseline(job: OpenJob) -> BaselineResult:
     profile = job.study.profile
     script = launcher_script(job.study.baseline_engine, dict(profile.baseline_config))
     write_launcher(job.folder / "submission", script)
-    evidence = collect(job, job.folder / "submission")
+    evidence = collect_evidence(job, job.folder / "submission")
     if evidence.objective is None:
         return BaselineResult(evidence=evidence)
     more = [_repeat(job, i) for i in range(2, profile.baseline_repeats + 1)]
@@ -44,7 +44,7 @@ def _repeat(job: OpenJob, number: int) -> float:
     job.status.phase(f"repeat {number}", job.study.profile.measure.ready_timeout_s)
     log = job.folder / "logs" / f"server-{number}.log"
     found = []
-    life = live(
+    life = serve_while_used(
         lambda: launched(job, copy, log),
         lambda running, _: found.append(
             measured(

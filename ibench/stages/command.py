@@ -48,11 +48,11 @@ def figures(
     output: Path = Option(PAPER, help="Folder to write."),
 ) -> int:
     """Regenerate the paper's tables and figures."""
-    from ibench.stages.figures import Build, build  # noqa: PLC0415
+    from ibench.stages.figures import Build, run_notebooks  # noqa: PLC0415
 
     started = time.monotonic()
     sources = Build(published.resolve(), notebooks / "paper", output.resolve())
-    ran = build(sources, show)
+    ran = run_notebooks(sources, show)
     show(f"{output}: {ran} notebooks ran in {time.monotonic() - started:.1f} s")
     return 0
 

@@ -27,7 +27,7 @@ from ibench.files import file_sha256, write_atomic
 from ibench.records import sha256_of
 from ibench.study.notebook import check_parameters, source_sha256
 
-__all__ = ["Build", "build"]
+__all__ = ["Build", "run_notebooks"]
 
 # What decides the outcome beside notebook and data.
 CODE = (
@@ -81,7 +81,7 @@ class Build:
         )
 
 
-def build(plan: Build, say: Callable[[str], None]) -> int:
+def run_notebooks(plan: Build, say: Callable[[str], None]) -> int:
     """Bring every notebook's results up to date; return how many notebooks ran.
 
     Raises:

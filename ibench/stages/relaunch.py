@@ -14,7 +14,7 @@ from typing import Any
 
 from ibench.errors import CorruptResultError, MetricUndefinedError
 from ibench.files import tree_sha256
-from ibench.load.life import OK, Life, Running, live
+from ibench.load.life import OK, Life, Running, serve_while_used
 from ibench.load.scenario import Measurement
 from ibench.params.engines import WORKBENCH_IMAGE
 from ibench.records import (
@@ -33,7 +33,7 @@ from ibench.study.job import OpenJob
 from ibench.study.live import answers_of, connected, launched, measured
 from ibench.workloads import Workload, set_hash, write_questions, write_requests
 
-__all__ = ["collect", "collect_running", "neutral_copy", "relaunch"]
+__all__ = ["collect_evidence", "collect_running", "neutral_copy", "relaunch"]
 
 LAUNCHER_KEPT = 20_000
 
@@ -56,12 +56,12 @@ def relaunch(job: OpenJob) -> Evidence:
             f"{submission.sha256[:12]}: put it back as it was submitted, or move "
             f"{folder.parent} away and run `make reproduce`"
         )
-    evidence = collect(job, folder, submission.image, made_by=made.run_id)
+    evidence = collect_evidence(job, folder, submission.image, made_by=made.run_id)
     changed = {"evaluator_changed": submission.evaluator_changed}
     return evidence.model_copy(update=changed)
 
 
-def collect(
+def collect_evidence(
     job: OpenJob,
     source: Path,
     image: str = WORKBENCH_IMAGE,
@@ -110,7 +110,7 @@ def _evidence(
     job.status.phase("launch", job.study.profile.measure.ready_timeout_s)
     seen = _Seen()
     prepared = time.monotonic()
-    life = live(start, lambda running, _: seen.load(job, running, workload))
+    life = serve_while_used(start, lambda running, _: seen.load(job, running, workload))
     _keep_tables(job, seen)
     spans = (prepared - started, *life.spans_s)
     measurement = seen.measurement

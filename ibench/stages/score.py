@@ -21,7 +21,7 @@ from ibench.records import (
 )
 from ibench.serving.launch import LAUNCHER
 from ibench.stages.baseline import measure_baseline
-from ibench.stages.relaunch import collect, collect_running
+from ibench.stages.relaunch import collect_evidence, collect_running
 from ibench.store import RECORD, load_record, retire
 from ibench.study.definition import Cell, Job, Study
 from ibench.study.job import OpenJob
@@ -86,7 +86,9 @@ def score(
     _clear(folder)
     job = OpenJob(study, _job(study, target, scenario, folder))
     evidence = (
-        collect_running(job, target) if is_url else collect(job, Path(target).resolve())
+        collect_running(job, target)
+        if is_url
+        else collect_evidence(job, Path(target).resolve())
     )
     if is_url and not evidence.phases:
         raise ParameterError("score", "target", target, evidence.objective_detail)

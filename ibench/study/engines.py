@@ -26,7 +26,7 @@ from ibench.params.engines import (
 from ibench.params.files import named
 from ibench.records import sha256_of
 from ibench.serving.containers import build_argv, image_name
-from ibench.serving.environments import build
+from ibench.serving.environments import build_environment
 from ibench.serving.flag_check import check_flags, probes
 from ibench.serving.sandbox import container_runtime
 from ibench.study.definition import Study
@@ -81,7 +81,7 @@ def make_engine(
     engine = load_engine(params, name)
     lock = lock_path(params, engine)
     if isinstance(engine.environment, Venv) and lock is not None:
-        made = build(engine, lock, cache / "engines", pythons, say)
+        made = build_environment(engine, lock, cache / "engines", pythons, say)
         return (
             f"engine {name}: {engine.environment.package} {made.version}, "
             f"Python {made.python}, {cache / 'engines' / name}"

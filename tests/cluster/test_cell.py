@@ -13,7 +13,7 @@ import pytest
 
 from ibench.cluster.cell import run_cell
 from ibench.cluster.cells import CellJob
-from ibench.cluster.claims import Claim, Owner
+from ibench.cluster.claims import CellClaim, Owner
 from ibench.errors import (
     DiskFullError,
     InfrastructureError,
@@ -145,13 +145,15 @@ def test_preemptions_are_no_retries(bench: Bench) -> None:
 
 def test_failures_with_other_parameters_do_not_count(bench: Bench) -> None:
     for _ in range(3):
-        with Claim(bench.cell.folder, "another key", Owner.this(), "now") as claim:
+        with CellClaim(bench.cell.folder, "another key", Owner.this(), "now") as claim:
             claim.end("infrastructure")
     assert bench.run() == 0
 
 
 def test_who_is_second_says_one_line_and_runs_nothing(bench: Bench) -> None:
-    with Claim(bench.cell.folder, bench.cell.key, Owner.this("9_1"), "now") as claim:
+    with CellClaim(
+        bench.cell.folder, bench.cell.key, Owner.this("9_1"), "now"
+    ) as claim:
         assert bench.run() == 0
         claim.end("done")
     assert bench.ran == []

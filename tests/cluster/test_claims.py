@@ -14,7 +14,14 @@ from pathlib import Path
 import pytest
 
 from ibench.cluster import claims
-from ibench.cluster.claims import Claim, HeldError, Owner, attempts, is_alive, latest
+from ibench.cluster.claims import (
+    CellClaim,
+    HeldError,
+    Owner,
+    attempts,
+    is_alive,
+    latest,
+)
 from ibench.errors import StageError
 
 UTC = "2026-01-01T00:00:00+00:00"
@@ -51,7 +58,7 @@ def held(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 def test_a_living_holder_is_named(tmp_path: Path, held: subprocess.Popen[str]) -> None:
     with pytest.raises(HeldError, match=rf"run by .* on .*, job 1, since {UTC[:4]}"):
-        Claim(tmp_path, "k", Owner.this(), UTC)
+        CellClaim(tmp_path, "k", Owner.this(), UTC)
     assert [a.ended for a in attempts(tmp_path)] == [None]
 
 
@@ -60,7 +67,7 @@ def test_a_killed_holder_is_an_attempt_that_died(
 ) -> None:
     held.send_signal(signal.SIGKILL)
     held.wait()
-    with Claim(tmp_path, "k", Owner.this(), UTC) as claim:
+    with CellClaim(tmp_path, "k", Owner.this(), UTC) as claim:
         assert claim.attempt.number == 2
         claim.end("done")
     assert [a.ended for a in attempts(tmp_path)] == ["died", "done"]
@@ -74,13 +81,13 @@ def test_of_many_that_start_at_once_one_wins(tmp_path: Path) -> None:
 
 
 def test_another_hosts_heartbeat_has_the_last_word(tmp_path: Path) -> None:
-    with Claim(tmp_path, "k", ELSEWHERE, UTC) as claim:
+    with CellClaim(tmp_path, "k", ELSEWHERE, UTC) as claim:
         with pytest.raises(HeldError, match="run by ann on n7, job 17_3"):
-            Claim(tmp_path, "k", Owner.this(), UTC)
+            CellClaim(tmp_path, "k", Owner.this(), UTC)
         old = time.time() - claims.STALE_S - 1  # noqa: TID251 (a file's time)
         os.utime(claim.path, (old, old))
         assert not is_alive(tmp_path, claim.attempt)
-        with Claim(tmp_path, "k", Owner.this(), UTC) as second:
+        with CellClaim(tmp_path, "k", Owner.this(), UTC) as second:
             assert second.attempt.number == 2
             second.end("done")
         claim.end("done")
@@ -99,7 +106,7 @@ def test_who_was_replaced_touches_nothing_more(
 
 
 def test_an_error_inside_is_an_end(tmp_path: Path) -> None:
-    with pytest.raises(StageError), Claim(tmp_path, "k", Owner.this(), UTC):
+    with pytest.raises(StageError), CellClaim(tmp_path, "k", Owner.this(), UTC):
         raise StageError("broken\nglass")
     (only,) = attempts(tmp_path)
     assert (only.ended, only.detail) == ("failed", "StageError: broken glass")
@@ -107,7 +114,7 @@ def test_an_error_inside_is_an_end(tmp_path: Path) -> None:
 
 def test_a_claim_edited_by_hand_blocks_nobody(tmp_path: Path) -> None:
     (tmp_path / "1.json").write_text("{")
-    with Claim(tmp_path, "k", Owner.this(), UTC) as claim:
+    with CellClaim(tmp_path, "k", Owner.this(), UTC) as claim:
         assert claim.attempt.number == 2
         claim.end("done")
     assert [p.name for p in sorted(tmp_path.iterdir())] == ["1.json", "2.json"]

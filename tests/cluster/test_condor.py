@@ -13,7 +13,7 @@ import pytest
 
 from ibench import REPOSITORY
 from ibench.cluster.condor import Condor
-from ibench.cluster.submissions import Batch, Submission
+from ibench.cluster.submissions import Batch, ClusterSubmission
 from ibench.cluster.tools import run_tool
 from ibench.errors import ClusterError
 from ibench.params.clusters import load_cluster
@@ -61,9 +61,9 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def submit(batch: Batch) -> Submission:
+def submit(batch: Batch) -> ClusterSubmission:
     jobs, finish = Condor(run_tool).submit(batch)
-    return Submission(
+    return ClusterSubmission(
         number=1,
         cluster="test",
         scheduler="condor",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ibench.cluster.claims import Claim, HeldError, Owner
+from ibench.cluster.claims import CellClaim, HeldError, Owner
 from ibench.cluster.finish import finish
 from ibench.errors import CorruptResultError, StageError
 from ibench.store import RECORD, attempt_count
@@ -60,7 +60,7 @@ def test_a_failing_stage_and_a_second_last_job_are_one_line(tmp_path: Path) -> N
     with pytest.raises(StageError, match="cpu: a stage failed: see above"):
         finish(study, Owner.this(), "now", ["stage"], lambda _: 2)
     lock = study.root / ".cluster" / "finish"
-    with Claim(lock, "finish", Owner.this("7"), "noon") as claim:
+    with CellClaim(lock, "finish", Owner.this("7"), "noon") as claim:
         with pytest.raises(HeldError, match="job 7, since noon"):
             finish(study, Owner.this(), "now", ["stage"], lambda _: 0)
         done = grid("finish")

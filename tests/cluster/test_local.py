@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ibench import REPOSITORY
-from ibench.cluster.claims import Claim, Owner
+from ibench.cluster.claims import CellClaim, Owner
 from ibench.cluster.local import Pool, gpu_slots
 from ibench.errors import ClusterError
 from ibench.records import StudyResult
@@ -103,7 +103,7 @@ def test_a_pool_runs_a_grid_to_its_report(tmp_path: Path, model_dir: Path) -> No
 def test_a_cell_that_runs_elsewhere_is_one_line(tmp_path: Path) -> None:
     grid = Grid(tmp_path, cluster=LOCAL)
     name, cell = next(iter(grid.cells.items()))
-    with Claim(cell.folder, cell.key, Owner.this("9_1"), "noon") as claim:
+    with CellClaim(cell.folder, cell.key, Owner.this("9_1"), "noon") as claim:
         done = grid("cell", name)
         claim.end("cancelled")
     assert done.returncode == 0

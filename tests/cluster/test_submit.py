@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from ibench import REPOSITORY
-from ibench.cluster.claims import Claim, Owner
+from ibench.cluster.claims import CellClaim, Owner
 from ibench.cluster.submissions import (
     Batch,
+    ClusterSubmission,
     Queued,
-    Submission,
     read_submissions,
     submissions_root,
 )
@@ -43,12 +43,12 @@ class Paper:
         self.queued |= dict.fromkeys(batch.cells, "pending")
         return ("17",), "18"
 
-    def poll(self, _: Submission) -> Mapping[str, Queued]:
+    def poll(self, _: ClusterSubmission) -> Mapping[str, Queued]:
         if self.error:
             raise self.error
         return self.queued
 
-    def cancel(self, of: Submission, cells: Sequence[str] | None) -> None:
+    def cancel(self, of: ClusterSubmission, cells: Sequence[str] | None) -> None:
         if of.number in self.gone:
             raise ClusterError("its pool is on another host: ask there")
         self.cancelled.append(cells)
@@ -81,7 +81,7 @@ class Bench:
 
     def end(self, name: str, ended: str) -> None:
         cell = self.cells[name]
-        with Claim(cell.folder, cell.key, Owner.this("17_1"), "now") as claim:
+        with CellClaim(cell.folder, cell.key, Owner.this("17_1"), "now") as claim:
             claim.end(ended, "as the test says")  # type: ignore[arg-type]
 
     def finish(self, name: str) -> None:
@@ -110,7 +110,7 @@ def test_what_is_done_running_or_failed_is_left_out(bench: Bench) -> None:
     bench.finish(done)
     bench.end(failed, "failed")
     cell = bench.cells[running]
-    with Claim(cell.folder, cell.key, Owner.this("9"), "now") as claim:
+    with CellClaim(cell.folder, cell.key, Owner.this("9"), "now") as claim:
         first, _ = bench.submit()
         claim.end("done")
     assert bench.paper.given == [(left,)]
@@ -133,7 +133,7 @@ def test_again_keeps_the_old_attempts_aside(bench: Bench) -> None:
 def test_two_people_at_once_are_told_apart(bench: Bench) -> None:
     lock = submissions_root(bench.study) / "lock"
     other = Owner.this().model_copy(update={"user": "bob"})
-    with Claim(lock, "submit", other, "noon") as claim:
+    with CellClaim(lock, "submit", other, "noon") as claim:
         with pytest.raises(
             ClusterError, match="being submitted, run by bob on"
         ) as seen:

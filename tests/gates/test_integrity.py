@@ -27,8 +27,8 @@ MODEL = "ibench/embedded-mistral"
 GOOD = [result(tokens=20) for _ in range(10)]
 
 
-def seen(made: Evidence, results: Sequence[RequestResult] = ()) -> integrity.Seen:
-    return integrity.Seen(made, results, GATES, MODEL, "model-dir")
+def seen(made: Evidence, results: Sequence[RequestResult] = ()) -> integrity.RunSeen:
+    return integrity.RunSeen(made, results, GATES, MODEL, "model-dir")
 
 
 def fake_first(text: str, phase_name: str = "burst") -> RequestResult:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ibench.errors import MetricUndefinedError
 from ibench.metrics import requests as metrics
 from ibench.metrics.objectives import OBJECTIVES, objective
-from ibench.metrics.phase import Plan
+from ibench.metrics.phase import PhasePlan
 from ibench.metrics.summary import summarize
 from ibench.records import Chunk, FailureKind, PhaseSummary, RequestResult
 from tests.factories import MS, phase, result
@@ -97,7 +97,7 @@ def test_goodput_needs_both_objectives_from_the_schedule() -> None:
 
 
 def summary_of(results: list[RequestResult]) -> PhaseSummary:
-    plan = Plan(
+    plan = PhasePlan(
         name="burst",
         arrivals="burst",
         concurrency=1,

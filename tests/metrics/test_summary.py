@@ -7,7 +7,7 @@ import re
 import pytest
 
 from ibench.load.lines import phase_table
-from ibench.metrics.phase import Plan
+from ibench.metrics.phase import PhasePlan
 from ibench.metrics.summary import client_health, summarize
 from ibench.params import ClientSpec
 from ibench.records import Calibration, ClientCost, FailureKind, RequestResult
@@ -19,8 +19,8 @@ COST = ClientCost(
 )
 
 
-def _plan(requests: int) -> Plan:
-    return Plan("burst", "burst", 4, "0" * 64, None, 0.2, 0.02, requests)
+def _plan(requests: int) -> PhasePlan:
+    return PhasePlan("burst", "burst", 4, "0" * 64, None, 0.2, 0.02, requests)
 
 
 def _calibration(**changes: float) -> Calibration:

@@ -13,7 +13,12 @@ import pytest
 from ibench import REPOSITORY
 from ibench.errors import EngineError, ParameterError
 from ibench.params.engines import Engine, load_engine, lock_path
-from ibench.serving.environments import READY, build, built, interpreter_roots
+from ibench.serving.environments import (
+    READY,
+    build_environment,
+    built,
+    interpreter_roots,
+)
 from ibench.study.engines import find_pythons, make_engine
 
 PARAMS = REPOSITORY / "params"
@@ -58,7 +63,7 @@ def test_build_once_and_again_when_the_lock_changes(lock: Path, tmp_path: Path) 
     folder, said = tmp_path / "engines", list[str]()
     engine = _engine(lock)
     assert built(engine, folder) is None
-    state = build(engine, lock, folder, HERE, said.append)
+    state = build_environment(engine, lock, folder, HERE, said.append)
     assert state.version == "1.17.0"
     assert state.python.startswith(MINOR)
     python = folder / "six" / "bin" / "python"
@@ -66,11 +71,11 @@ def test_build_once_and_again_when_the_lock_changes(lock: Path, tmp_path: Path) 
         [python, "-c", "import six; print(six.__file__)"], text=True
     )
     assert where.startswith(str(folder / "six"))
-    assert build(engine, lock, folder, HERE, said.append) == state
+    assert build_environment(engine, lock, folder, HERE, said.append) == state
     assert len(said) == 1
     lock.write_text("six==1.17.0\n# a comment\n")
     assert built(_engine(lock), folder) is None
-    build(_engine(lock), lock, folder, HERE, said.append)
+    build_environment(_engine(lock), lock, folder, HERE, said.append)
     assert len(said) == 2
     home = Path(sys.executable).resolve().parent.parent
     assert home in {root.resolve() for root in interpreter_roots(folder)}
@@ -80,7 +85,7 @@ def test_a_half_built_environment_is_built_again(lock: Path, tmp_path: Path) -> 
     folder, said = tmp_path / "engines", list[str]()
     (folder / "six" / "bin").mkdir(parents=True)
     (folder / "six" / READY).write_text('{"engine": "six", "ver')
-    build(_engine(lock), lock, folder, HERE, said.append)
+    build_environment(_engine(lock), lock, folder, HERE, said.append)
     assert built(_engine(lock), folder) is not None
     assert len(said) == 1
 
@@ -90,7 +95,9 @@ def test_two_builders_build_once(lock: Path, tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         states = list(
             pool.map(
-                lambda _: build(_engine(lock), lock, tmp_path / "e", HERE, said.append),
+                lambda _: build_environment(
+                    _engine(lock), lock, tmp_path / "e", HERE, said.append
+                ),
                 range(2),
             )
         )
@@ -101,12 +108,12 @@ def test_two_builders_build_once(lock: Path, tmp_path: Path) -> None:
 def test_what_does_not_build_says_why_in_one_line(lock: Path, tmp_path: Path) -> None:
     folder = tmp_path / "engines"
     with pytest.raises(EngineError, match=r"version: 1\.16\.0: six\.txt installs six"):
-        build(_engine(lock, "1.16.0"), lock, folder, HERE, quiet)
+        build_environment(_engine(lock, "1.16.0"), lock, folder, HERE, quiet)
     with pytest.raises(EngineError, match=r"python: 3\.10: no such interpreter"):
-        build(_engine(lock, python="3.10"), lock, folder, HERE, quiet)
+        build_environment(_engine(lock, python="3.10"), lock, folder, HERE, quiet)
     lock.write_text("six==0.0.0.dev999\n")
     with pytest.raises(EngineError, match=r"does not build: ERROR: .*six") as raised:
-        build(_engine(lock), lock, folder, HERE, quiet)
+        build_environment(_engine(lock), lock, folder, HERE, quiet)
     assert "\n" not in str(raised.value)
     assert str(folder / "six.log") in str(raised.value)
     assert built(_engine(lock), folder) is None

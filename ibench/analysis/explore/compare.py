@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from ibench.analysis.explore.data import Source
+from ibench.analysis.explore.data import PanelData
 from ibench.analysis.paper.compare import compare_cells, kind_estimates
 from ibench.analysis.paper.data import Published, cells_of, rows_of
 from ibench.analysis.paper.derive import aggregate_cells
@@ -33,7 +33,7 @@ SHARED_ROWS = 25
 RANGE = ("value", "low", "high")
 
 
-def boards_of(source: Source) -> dict[str, pd.DataFrame]:
+def boards_of(source: PanelData) -> dict[str, pd.DataFrame]:
     """Cells frames by name: the profile's first, then what is published."""
     boards = {}
     if source.study is not None:
@@ -72,7 +72,7 @@ def methods_of(cells: pd.DataFrame, scenario: str) -> pd.DataFrame:
 class Boards:
     """Any two boards of a source, by scenario."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: PanelData) -> None:
         """Read every board once."""
         self.all = boards_of(source)
 
@@ -184,7 +184,7 @@ def _log(axis: Axes, low: float, high: float) -> None:
     axis.set(xlabel="speedup over the PyTorch baseline (x)")
 
 
-def static_figure(source: Source) -> Figure:
+def static_figure(source: PanelData) -> Figure:
     """The picture of the notebook: the first two boards, aggregated."""
     boards = Boards(source)
     left, right = boards.names()[:2]

@@ -14,11 +14,11 @@ from ibench.analysis.scores import with_speedups
 from ibench.errors import UserError
 from ibench.study.definition import Cell, Study
 
-__all__ = ["Source", "find_source"]
+__all__ = ["PanelData", "find_source"]
 
 
 @dataclass(frozen=True)
-class Source:
+class PanelData:
     """The published numbers, and a profile's finished runs where there are any.
 
     ``why`` says why there are none; it is empty where there are.
@@ -71,7 +71,7 @@ def find_source(
     params: str = "params",
     results: str = "results",
     published: str = "results/published",
-) -> Source:
+) -> PanelData:
     """Take a profile's finished runs if there are any, else the published numbers.
 
     Args:
@@ -92,8 +92,8 @@ def find_source(
         ]
     except UserError as error:
         # Records of an older code version cannot be read; the numbers still can.
-        return Source(numbers, profile, None, (), 0, str(error))
+        return PanelData(numbers, profile, None, (), 0, str(error))
     if not runs:
         why = f"no run is finished: `make reproduce PROFILE={profile}` makes them."
-        return Source(numbers, profile, None, (), len(cells), why)
-    return Source(numbers, profile, study, tuple(runs), len(cells), "")
+        return PanelData(numbers, profile, None, (), len(cells), why)
+    return PanelData(numbers, profile, study, tuple(runs), len(cells), "")

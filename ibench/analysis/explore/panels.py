@@ -20,7 +20,7 @@ from itables.widget import ITable
 from matplotlib.figure import Figure
 
 from ibench.analysis.explore.compare import Boards
-from ibench.analysis.explore.data import Source
+from ibench.analysis.explore.data import PanelData
 from ibench.analysis.explore.runs import RunsView
 from ibench.analysis.explore.sessions import (
     CONFIRM_UNTIL_S,
@@ -29,10 +29,10 @@ from ibench.analysis.explore.sessions import (
     cards_html,
     end_session,
     headline,
-    look,
     open_study,
+    session_views,
 )
-from ibench.analysis.explore.threshold import Rules, Thresholds
+from ibench.analysis.explore.threshold import ThresholdRules, Thresholds
 from ibench.analysis.explore.time_budget import Budgets
 from ibench.analysis.style import METADATA
 from ibench.errors import IbenchError
@@ -118,7 +118,7 @@ def _slider(label: str, options: list[tuple[str, float]], value: float) -> Any: 
     )  # fmt: skip
 
 
-def time_budget_panel(source: Source) -> Panel:
+def time_budget_panel(source: PanelData) -> Panel:
     """A budget slider over anytime curves, real runs beside them."""
     budgets = Budgets(source)
     choices = budgets.choices()
@@ -126,7 +126,7 @@ def time_budget_panel(source: Source) -> Panel:
     return Panel({"t_s": slider}, lambda t_s: (budgets.text(t_s), budgets.figure(t_s)))
 
 
-def threshold_panel(source: Source) -> Panel:
+def threshold_panel(source: PanelData) -> Panel:
     """Tau, floor rule and judge over leaderboard and outcomes."""
     view = Thresholds(source)
     options = [(f"{tau:.2f}", tau) for tau in view.taus()]
@@ -141,13 +141,13 @@ def threshold_panel(source: Source) -> Panel:
     }
 
     def show(tau: float, *, floor: bool, judge: bool) -> tuple[str, Figure]:
-        rules = Rules(tau, floor, judge)
+        rules = ThresholdRules(tau, floor, judge)
         return view.text(rules), view.figure(rules)
 
     return Panel(controls, show)
 
 
-def runs_panel(source: Source) -> Panel:
+def runs_panel(source: PanelData) -> Panel:
     """A table to filter and sort; a click on a row draws its requests."""
     view = RunsView(source)
     # Everything of itables is in the package: no page is fetched from elsewhere.
@@ -176,7 +176,7 @@ def runs_panel(source: Source) -> Panel:
     return Panel({"rows": table}, show, read="selected_rows")
 
 
-def compare_panel(source: Source) -> Panel:
+def compare_panel(source: PanelData) -> Panel:
     """Two boards to choose, by scenario."""
     boards = Boards(source)
     names = boards.names()
@@ -229,7 +229,7 @@ class SessionsPanel:
         self.live.observe(self._toggled, names="value")
         self.cell.observe(self._chosen, names="value")
         self.end.on_click(self._clicked)
-        self.show(look(self.study))
+        self.show(session_views(self.study))
 
     @property
     def box(self) -> Any:  # noqa: ANN401 (ipywidgets is untyped)
@@ -270,7 +270,7 @@ class SessionsPanel:
 
     async def _follow(self) -> None:
         while True:
-            self.show(await asyncio.to_thread(look, self.study))
+            self.show(await asyncio.to_thread(session_views, self.study))
             await asyncio.sleep(self.every_s)
 
     def _offer(self, cells: list[str]) -> None:
@@ -306,7 +306,7 @@ class SessionsPanel:
         self._ask()
         if confirmed:
             said = end_session(self.study, str(self.cell.value))
-            self.show(look(self.study))
+            self.show(session_views(self.study))
             self.said.value = f"<b>{html.escape(said)}</b>"
 
 

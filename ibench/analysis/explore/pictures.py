@@ -13,12 +13,12 @@ from matplotlib.figure import Figure
 
 from ibench import REPOSITORY
 from ibench.analysis.explore import compare, runs, threshold, time_budget
-from ibench.analysis.explore.data import Source, find_source
+from ibench.analysis.explore.data import PanelData, find_source
 from ibench.analysis.style import METADATA
 
 __all__ = ["PICTURES", "write_pictures"]
 
-PICTURES: dict[str, Callable[[Source], Figure]] = {
+PICTURES: dict[str, Callable[[PanelData], Figure]] = {
     "time_budget": time_budget.static_figure,
     "threshold": threshold.static_figure,
     "runs": runs.static_figure,
@@ -27,7 +27,7 @@ PICTURES: dict[str, Callable[[Source], Figure]] = {
 DPI = 110
 
 
-def write_pictures(source: Source, folder: Path) -> list[Path]:
+def write_pictures(source: PanelData, folder: Path) -> list[Path]:
     """Draw ``explore-<notebook>.png`` each; the same data gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ibench.analysis.explore.data import Source
+from ibench.analysis.explore.data import PanelData
 from ibench.analysis.frames import Run, run_row
 from ibench.analysis.scores import aggregate_table, outcome_table, with_speedups
 from ibench.errors import CorruptResultError, UserError
@@ -97,7 +97,7 @@ class Rejudged:
         return outcome_table(frame)
 
 
-def open_rejudged(source: Source) -> Rejudged | str:
+def open_rejudged(source: PanelData) -> Rejudged | str:
     """Judge every finished run of a profile again; or say why it cannot be done."""
     study = source.study
     if study is None:

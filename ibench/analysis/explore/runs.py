@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ibench.analysis.explore.data import Source
+from ibench.analysis.explore.data import PanelData
 from ibench.analysis.paper.data import Published, cells_of, rows_of
 from ibench.analysis.style import COLOURS, KIND_COLOURS, house_style, titles
 from ibench.errors import UserError
@@ -138,7 +138,7 @@ def cells_frame(data: Published) -> pd.DataFrame:
 class RunsView:
     """The table to filter and the picture of the row that was clicked."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: PanelData) -> None:
         """Read the runs, or the published cells."""
         self.source = source
         published = source.study is None
@@ -233,7 +233,7 @@ def _nothing(why: str, title: str) -> Figure:
         return figure
 
 
-def static_figure(source: Source) -> Figure:
+def static_figure(source: PanelData) -> Figure:
     """The picture of the notebook: the run with the most phases, or the first row."""
     view = RunsView(source)
     phases = [len(run.evidence.phases) for run in source.runs]

@@ -23,8 +23,8 @@ __all__ = [
     "cards_html",
     "end_session",
     "headline",
-    "look",
     "open_study",
+    "session_views",
 ]
 
 # Not the other half of a double click, and not one much later.
@@ -102,7 +102,7 @@ def open_study(profile: str, params: str, results: str) -> Study | str:
         return str(error)
 
 
-def look(study: Study | str) -> list[View] | str:
+def session_views(study: Study | str) -> list[View] | str:
     """Every session, running ones first; a line where files cannot be read."""
     if isinstance(study, str):
         return study

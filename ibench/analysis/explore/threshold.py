@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ibench.analysis.explore.data import Source
+from ibench.analysis.explore.data import PanelData
 from ibench.analysis.explore.rejudge import Rejudged, open_rejudged
 from ibench.analysis.paper.data import Published, cells_of, rows_of
 from ibench.analysis.paper.derive import aggregate_cells
@@ -19,7 +19,7 @@ from ibench.analysis.scores import FAILED_SCORE
 from ibench.analysis.style import COLOURS, OUTCOME_COLOURS, house_style
 
 __all__ = [
-    "Rules",
+    "ThresholdRules",
     "Thresholds",
     "published_board",
     "published_outcomes",
@@ -33,7 +33,7 @@ COLOUR = OUTCOME_COLOURS | {UNDECIDED: "#CC79A7"}
 
 
 @dataclass(frozen=True)
-class Rules:
+class ThresholdRules:
     """One setting of the three things that can be turned."""
 
     tau: float
@@ -83,7 +83,7 @@ def published_outcomes(data: Published, tau: float, *, judge: bool) -> pd.DataFr
 class Thresholds:
     """Leaderboard and outcomes under any rules, from records or published numbers."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: PanelData) -> None:
         """Judge the profile's runs again, once; fall back to the published numbers."""
         opened = open_rejudged(source)
         self.data = source.published
@@ -92,9 +92,9 @@ class Thresholds:
         self.name = source.name if self.runs else "published numbers"
         if self.runs:
             floor = self.runs.statistics.floor_below_baseline
-            self.usual = Rules(self.runs.tau, floor, self.runs.judge)
+            self.usual = ThresholdRules(self.runs.tau, floor, self.runs.judge)
         else:
-            self.usual = Rules(TAU, floor=False, judge=True)
+            self.usual = ThresholdRules(TAU, floor=False, judge=True)
         self.order = list(self.board(self.usual).method)
 
     def taus(self) -> list[float]:
@@ -103,30 +103,30 @@ class Thresholds:
             return [float(t) for t in self.data("paper_table09_tau_sensitivity").tau]
         return sorted({round(0.5 + i / 100, 2) for i in range(51)} | {self.usual.tau})
 
-    def board(self, rules: Rules) -> pd.DataFrame:
+    def board(self, rules: ThresholdRules) -> pd.DataFrame:
         """Aggregate by method under the rules."""
         if self.runs is None:
             return published_board(self.data, floor=rules.floor)
         return self.runs.board(self._frame(rules))
 
-    def outcomes(self, rules: Rules) -> pd.DataFrame:
+    def outcomes(self, rules: ThresholdRules) -> pd.DataFrame:
         """Outcome counts under the rules."""
         if self.runs is None:
             return published_outcomes(self.data, rules.tau, judge=rules.judge)
         return self.runs.outcomes(self._frame(rules))
 
-    def _frame(self, rules: Rules) -> pd.DataFrame:
+    def _frame(self, rules: ThresholdRules) -> pd.DataFrame:
         if self.runs is None:
             raise TypeError("published numbers have no runs")
         return self.runs.frame(rules.tau, floor=rules.floor, judge=rules.judge)
 
-    def text(self, rules: Rules) -> str:
+    def text(self, rules: ThresholdRules) -> str:
         """Outcome counts, and how far the order moved, as HTML."""
         counts = self.outcomes(rules).drop(columns="method").sum()
         shown = ", ".join(f"{k} <b>{int(n)}</b>" for k, n in counts.items() if n)
         return f"Outcomes: {shown}.<br>{self._moves(rules)} {self._limits(rules)}"
 
-    def _moves(self, rules: Rules) -> str:
+    def _moves(self, rules: ThresholdRules) -> str:
         usual, now = (self.board(r).method.tolist() for r in (self.usual, rules))
         both = [m for m in usual if m in now]
         if not both:
@@ -138,7 +138,7 @@ class Thresholds:
         gone = f", {lost} without a score" if lost else ""
         return f"Largest change of rank against the usual rules: {moved}{gone}."
 
-    def _limits(self, rules: Rules) -> str:
+    def _limits(self, rules: ThresholdRules) -> str:
         """What these rules mean for this data."""
         if self.runs is None:
             row = self.data("paper_table09_tau_sensitivity").set_index("tau")
@@ -152,7 +152,7 @@ class Thresholds:
             return f"The judge was not run for {unasked} runs: no score with it on."
         return ""
 
-    def _bars(self, rules: Rules) -> pd.DataFrame:
+    def _bars(self, rules: ThresholdRules) -> pd.DataFrame:
         """Outcomes in the board's order; of published numbers, one row a tau."""
         if self.runs is None:
             taus = {f"tau {tau:.2f}": tau for tau in self.taus()}
@@ -166,7 +166,7 @@ class Thresholds:
         rest = [m for m in table.index if m not in self.order]
         return table.loc[[*self.order, *rest]].reset_index()
 
-    def figure(self, rules: Rules) -> Figure:
+    def figure(self, rules: ThresholdRules) -> Figure:
         """Left: aggregates now and by the usual rules. Right: outcomes."""
         outcomes = self._bars(rules)
         rows = max(len(self.order), len(outcomes))
@@ -231,8 +231,8 @@ def _outcomes(axis: Axes, rows: pd.DataFrame) -> None:
     )  # fmt: skip
 
 
-def static_figure(source: Source) -> Figure:
+def static_figure(source: PanelData) -> Figure:
     """The picture of the notebook: a tau of 1, where noise already fails runs."""
     view = Thresholds(source)
     tau = max(view.taus())
-    return view.figure(Rules(tau, view.usual.floor, view.usual.judge))
+    return view.figure(ThresholdRules(tau, view.usual.floor, view.usual.judge))

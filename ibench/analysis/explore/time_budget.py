@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
-from ibench.analysis.explore.data import Source
+from ibench.analysis.explore.data import PanelData
 from ibench.analysis.frames import Run
 from ibench.analysis.paper.data import Published, rows_of
 from ibench.analysis.scores import FAILED_SCORE
@@ -133,7 +133,7 @@ def time_text(t_s: float, limit_s: float) -> str:
 class Budgets:
     """Anytime curves and real runs of a source, ready to be cut anywhere."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: PanelData) -> None:
         """Read both once."""
         self.name = source.name
         self.steps = anytime(source.runs)
@@ -239,7 +239,7 @@ def _cut(axis: Axes, x: float) -> None:
     axis.axvline(x, color="0.2", linewidth=1.1, zorder=1)
 
 
-def static_figure(source: Source) -> Figure:
+def static_figure(source: PanelData) -> Figure:
     """The picture of the notebook: half of the budget."""
     budgets = Budgets(source)
     return budgets.figure(budgets.limit_s / 2)

@@ -19,7 +19,7 @@ from ibench.analysis.paper import (
 )
 from ibench.analysis.paper.data import Published
 from ibench.analysis.paper.drawings import Drawn
-from ibench.analysis.paper.uncertainty import Settings
+from ibench.analysis.paper.uncertainty import DrawSettings
 
 __all__ = ["CATALOGUE", "THEMES", "Artefact", "artefacts_of"]
 
@@ -49,7 +49,7 @@ class Artefact:
     title: str
     source: str
     files: tuple[str, ...]
-    make: Callable[[Published, Settings], Made]
+    make: Callable[[Published, DrawSettings], Made]
     note: str
     function: str
 
@@ -63,7 +63,7 @@ def _table(
     make: Callable[[Published], pd.DataFrame],
     note: str = "",
 ) -> Artefact:
-    def call(data: Published, settings: Settings) -> pd.DataFrame:
+    def call(data: Published, settings: DrawSettings) -> pd.DataFrame:
         return make(data)
 
     return Artefact(
@@ -80,7 +80,7 @@ def _figure(
     make: Callable[[Published], Drawn],
     note: str,
 ) -> Artefact:
-    def call(data: Published, settings: Settings) -> Drawn:
+    def call(data: Published, settings: DrawSettings) -> Drawn:
         return make(data)
 
     return Artefact(
@@ -93,7 +93,7 @@ def _drawn(
     name: str,
     title: str,
     files: tuple[str, ...] | str,
-    make: Callable[[Published, Settings], Made],
+    make: Callable[[Published, DrawSettings], Made],
     note: str,
 ) -> Artefact:
     return Artefact(

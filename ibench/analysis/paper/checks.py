@@ -15,10 +15,10 @@ from ibench.analysis.paper.data import Published
 from ibench.errors import ParameterError
 from ibench.records import Closed
 
-__all__ = ["GENERIC", "Cell", "Context", "Found", "Rows", "select"]
+__all__ = ["GENERIC", "CheckedNumber", "Context", "PublishedCell", "Rows", "select"]
 
 
-class Cell(Closed):
+class PublishedCell(Closed):
     """One published cell: file, the row's key, column."""
 
     file: str
@@ -46,7 +46,7 @@ class Context:
 
 
 @dataclass(frozen=True)
-class Found:
+class CheckedNumber:
     """What was printed, what came out here; unknown is NaN."""
 
     published: float
@@ -63,7 +63,7 @@ def _texts(column: pd.Series) -> pd.Series:
     return column.astype(str)
 
 
-def select(context: Context, rows: Rows | Cell) -> pd.DataFrame:
+def select(context: Context, rows: Rows | PublishedCell) -> pd.DataFrame:
     """The rows that a claim names; ``tau: 0.95`` is written as text.
 
     Raises:
@@ -79,13 +79,13 @@ def select(context: Context, rows: Rows | Cell) -> pd.DataFrame:
     return frame
 
 
-def value(context: Context, cell: Cell | float) -> float:
+def value(context: Context, cell: PublishedCell | float) -> float:
     """The number in a cell, or a number as it is.
 
     Raises:
         ParameterError: the claim does not name exactly one row.
     """
-    if not isinstance(cell, Cell):
+    if not isinstance(cell, PublishedCell):
         return float(cell)
     frame = select(context, cell)
     if len(frame) != 1 or cell.column not in frame:
@@ -97,24 +97,27 @@ def value(context: Context, cell: Cell | float) -> float:
 
 
 def two_numbers(
-    context: Context, *, published: Cell | float, obtained: Cell | float
-) -> Found:
+    context: Context,
+    *,
+    published: PublishedCell | float,
+    obtained: PublishedCell | float,
+) -> CheckedNumber:
     """One published number beside another one that should be the same."""
-    return Found(value(context, published), value(context, obtained))
+    return CheckedNumber(value(context, published), value(context, obtained))
 
 
 def total(
     context: Context,
     *,
-    published: Cell | float,
+    published: PublishedCell | float,
     rows: Rows,
     column: str,
     distinct: str | None = None,
-) -> Found:
+) -> CheckedNumber:
     """Sum of a column; ``distinct`` counts rows with the same value there once."""
     frame = select(context, rows)
     frame = frame.drop_duplicates(distinct) if distinct else frame
-    return Found(
+    return CheckedNumber(
         value(context, published), float(frame[column].sum()), f"{len(frame)} rows"
     )
 
@@ -122,14 +125,14 @@ def total(
 def extreme(
     context: Context,
     *,
-    published: Cell | float,
+    published: PublishedCell | float,
     rows: Rows,
     column: str,
     how: Literal["max", "min", "median"],
-) -> Found:
+) -> CheckedNumber:
     """Largest, smallest or median value of a column."""
     column_ = select(context, rows)[column].astype(float)
-    return Found(value(context, published), float(column_.agg(how)))
+    return CheckedNumber(value(context, published), float(column_.agg(how)))
 
 
 def percentages(
@@ -140,20 +143,22 @@ def percentages(
     percent: str,
     of: int,
     decimals: int = 1,
-) -> Found:
+) -> CheckedNumber:
     """Rows whose percentage is not that of their count, after rounding."""
     frame = select(context, rows).dropna(subset=[runs])
     again = 100 * frame[runs].astype(float) / of
     off = (frame[percent].astype(float) - again).abs() > 0.5 * 10**-decimals + 1e-9
     note = f"{len(frame)} rows" + _named(frame[off])
-    return Found(0.0, float(off.sum()), note)
+    return CheckedNumber(0.0, float(off.sum()), note)
 
 
-def ranks(context: Context, *, rows: Rows, rank: str, by: str) -> Found:
+def ranks(context: Context, *, rows: Rows, rank: str, by: str) -> CheckedNumber:
     """Rows out of order: a better rank with a smaller value."""
     frame = select(context, rows).dropna(subset=[rank]).sort_values(rank)
     wrong = frame[by].astype(float).diff() > 1e-9
-    return Found(0.0, float(wrong.sum()), f"{len(frame)} rows" + _named(frame[wrong]))
+    return CheckedNumber(
+        0.0, float(wrong.sum()), f"{len(frame)} rows" + _named(frame[wrong])
+    )
 
 
 def same_columns(
@@ -164,7 +169,7 @@ def same_columns(
     other: Rows,
     other_key: str,
     columns: dict[str, str],
-) -> Found:
+) -> CheckedNumber:
     """Largest difference between columns of two files, row by row.
 
     Args:
@@ -186,25 +191,27 @@ def same_columns(
         if len(difference) and difference.max() > worst:
             worst, where = float(difference.max()), f"{difference.idxmax()}, {a}"
     note = f"{len(shared)} rows" + (f"; largest: {where}" if where else "")
-    return Found(0.0 if shared else math.nan, worst if shared else math.nan, note)
+    return CheckedNumber(
+        0.0 if shared else math.nan, worst if shared else math.nan, note
+    )
 
 
 def rows_above(
-    context: Context, *, published: float, rows: Rows, column: str, limit: Cell
-) -> Found:
+    context: Context, *, published: float, rows: Rows, column: str, limit: PublishedCell
+) -> CheckedNumber:
     """How many rows lie above a cell."""
     frame, bound = select(context, rows), value(context, limit)
-    return Found(
+    return CheckedNumber(
         published,
         float((frame[column].astype(float) > bound).sum()),
         f"above {bound:g}",
     )
 
 
-def transcription(context: Context) -> Found:
+def transcription(context: Context) -> CheckedNumber:
     """Files whose bytes are not those that were transcribed."""
     edited = context.data.edited()
-    return Found(0.0, float(len(edited)), ", ".join(f"{e}.csv" for e in edited))
+    return CheckedNumber(0.0, float(len(edited)), ", ".join(f"{e}.csv" for e in edited))
 
 
 def _named(frame: pd.DataFrame) -> str:
@@ -213,7 +220,7 @@ def _named(frame: pd.DataFrame) -> str:
     return f"; wrong: {', '.join(names[:3])}" if names else ""
 
 
-GENERIC: tuple[Callable[..., Found], ...] = (
+GENERIC: tuple[Callable[..., CheckedNumber], ...] = (
     two_numbers,
     total,
     extreme,

@@ -17,7 +17,13 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ibench.analysis.paper.checks import GENERIC, Cell, Context, Found, Rows
+from ibench.analysis.paper.checks import (
+    GENERIC,
+    CheckedNumber,
+    Context,
+    PublishedCell,
+    Rows,
+)
 from ibench.analysis.paper.checks_paper import SPECIFIC
 from ibench.analysis.paper.data import Published
 from ibench.errors import ParameterError
@@ -29,13 +35,13 @@ __all__ = [
     "REGISTRY",
     "Checked",
     "Claim",
+    "ClaimVerdict",
     "Claims",
-    "Verdict",
     "check_claims",
     "report",
 ]
 
-REGISTRY: dict[str, Callable[..., Found]] = {
+REGISTRY: dict[str, Callable[..., CheckedNumber]] = {
     f.__name__: f for f in (*GENERIC, *SPECIFIC)
 }
 SLACK = 1e-9
@@ -48,8 +54,8 @@ class Claim(Closed):
     claim: str = Field(description="the statement, in our words")
     source: str = Field(description="where it is printed")
     function: str = Field(description="name in the registry")
-    arguments: dict[str, Cell | Rows | dict[str, str] | int | float | str] = Field(
-        default={}, description="of the function"
+    arguments: dict[str, PublishedCell | Rows | dict[str, str] | int | float | str] = (
+        Field(default={}, description="of the function")
     )
     tolerance: float = Field(
         default=0.0, ge=0, description="largest deviation, absolute"
@@ -80,7 +86,7 @@ class Claims(Closed):
         return self
 
 
-class Verdict(StrEnum):
+class ClaimVerdict(StrEnum):
     """What came of a claim."""
 
     AGREES = "agrees"
@@ -92,7 +98,7 @@ class Verdict(StrEnum):
     @property
     def is_failure(self) -> bool:
         """Whether somebody has to look: a contradiction that is gone counts too."""
-        return self in (Verdict.FAILS, Verdict.RESOLVED)
+        return self in (ClaimVerdict.FAILS, ClaimVerdict.RESOLVED)
 
 
 @dataclass(frozen=True)
@@ -100,8 +106,8 @@ class Checked:
     """A claim, its two numbers and its verdict."""
 
     claim: Claim
-    found: Found
-    verdict: Verdict
+    found: CheckedNumber
+    verdict: ClaimVerdict
 
     @property
     def deviation(self) -> float:
@@ -139,14 +145,14 @@ def _check(path: Path, claim: Claim, context: Context) -> Checked:
     return Checked(claim, found, _verdict(claim, found))
 
 
-def _verdict(claim: Claim, found: Found) -> Verdict:
+def _verdict(claim: Claim, found: CheckedNumber) -> ClaimVerdict:
     if claim.tier != "records" and math.isnan(found.obtained):
-        return Verdict.NOT_RUN
+        return ClaimVerdict.NOT_RUN
     deviation = abs(found.obtained - found.published)
     same = deviation <= claim.tolerance + SLACK  # False when either is NaN
     if claim.expect == "holds":
-        return Verdict.AGREES if same else Verdict.FAILS
-    return Verdict.RESOLVED if same else Verdict.KNOWN
+        return ClaimVerdict.AGREES if same else ClaimVerdict.FAILS
+    return ClaimVerdict.RESOLVED if same else ClaimVerdict.KNOWN
 
 
 def report(checked: list[Checked]) -> list[Part]:
@@ -157,13 +163,13 @@ def report(checked: list[Checked]) -> list[Part]:
         numbers = (found.published, found.obtained, item.deviation)
         rows.append((item.verdict, claim.id, *map(_number, numbers), claim.source))
         notes = [found.note] if found.note else []
-        if item.verdict is not Verdict.AGREES:
+        if item.verdict is not ClaimVerdict.AGREES:
             notes.append(claim.claim)
-        if item.verdict is Verdict.NOT_RUN:
+        if item.verdict is ClaimVerdict.NOT_RUN:
             cost = f"{claim.human_minutes:g} minutes, {claim.gpu_hours:g} GPU hours"
             notes[-1] += f" ({cost})"
         rows += [("", "", "", "", "", f"  {note}") for note in notes]
-    counts = {v: sum(i.verdict is v for i in checked) for v in Verdict}
+    counts = {v: sum(i.verdict is v for i in checked) for v in ClaimVerdict}
     counted = [f"{n} {v}" for v, n in counts.items() if n]
     bad = [i.claim.id for i in checked if i.verdict.is_failure]
     names = ("verdict", "claim", ">published", ">obtained", ">deviation", "source")

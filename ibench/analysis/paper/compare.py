@@ -18,7 +18,7 @@ from ibench.analysis.paper.data import Published, cells_of
 from ibench.analysis.paper.derive import aggregate_cells
 from ibench.analysis.paper.figures import aggregate_bars, condition_panels
 from ibench.analysis.paper.publish import markdown, write_table
-from ibench.analysis.paper.runs import Finished, cells_of_runs, finished_runs
+from ibench.analysis.paper.runs import FinishedRuns, cells_of_runs, finished_runs
 from ibench.analysis.style import save_figure
 from ibench.study.definition import Study
 
@@ -167,7 +167,7 @@ def _order(table: pd.DataFrame) -> str:
     return f"By aggregate, ours: {sides['ours']}; paper: {sides['paper']}; {same}."
 
 
-def _note(study: Study, finished: Finished) -> str:
+def _note(study: Study, finished: FinishedRuns) -> str:
     """What the table compares and what it cannot say."""
     scenarios = ", ".join(sorted(finished.runs.scenario.unique())).upper()
     return (

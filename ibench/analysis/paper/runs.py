@@ -19,18 +19,24 @@ from ibench.records import BaselineResult
 from ibench.store import RECORD, load_record
 from ibench.study.definition import Study
 
-__all__ = ["Finished", "aggregate_of", "baseline_of", "cells_of_runs", "finished_runs"]
+__all__ = [
+    "FinishedRuns",
+    "aggregate_of",
+    "baseline_of",
+    "cells_of_runs",
+    "finished_runs",
+]
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedRuns:
     """The runs table of a profile with speedups, and how much of the grid it is."""
 
     runs: pd.DataFrame
     planned: int
 
 
-def finished_runs(study: Study) -> Finished:
+def finished_runs(study: Study) -> FinishedRuns:
     """Read every finished run of a profile and score it.
 
     Raises:
@@ -50,7 +56,7 @@ def finished_runs(study: Study) -> Finished:
         )
     frame = with_speedups(pd.DataFrame(rows), study.profile.statistics)
     # A run without a required check has no score: it is not in the comparison.
-    return Finished(frame[frame.speedup.notna()].reset_index(drop=True), planned)
+    return FinishedRuns(frame[frame.speedup.notna()].reset_index(drop=True), planned)
 
 
 def cells_of_runs(runs: pd.DataFrame) -> pd.DataFrame:

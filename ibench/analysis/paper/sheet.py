@@ -13,7 +13,7 @@ from ibench.analysis.paper.catalogue import CATALOGUE, THEMES, Artefact, artefac
 from ibench.analysis.paper.data import Published
 from ibench.analysis.paper.drawings import Drawn
 from ibench.analysis.paper.publish import present, write_table
-from ibench.analysis.paper.uncertainty import Settings
+from ibench.analysis.paper.uncertainty import DrawSettings
 from ibench.analysis.style import save_figure
 from ibench.errors import ParameterError, StageError, unknown_name
 from ibench.files import file_sha256, write_atomic
@@ -30,7 +30,7 @@ class Sheet:
     theme: str
     data: Published
     output: Path
-    settings: Settings
+    settings: DrawSettings
     made: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     def table(self, name: str) -> pd.io.formats.style.Styler:
@@ -115,5 +115,5 @@ def open_sheet(
     """
     if theme not in THEMES:
         raise unknown_name("notebook", "theme", theme, THEMES)
-    settings = Settings(draws=draws, seed=seed)
+    settings = DrawSettings(draws=draws, seed=seed)
     return Sheet(theme, Published(published), REPOSITORY / output, settings)

@@ -38,7 +38,7 @@ from ibench.analysis.paper.statistics import (
 from ibench.records import Closed
 
 __all__ = [
-    "Settings",
+    "DrawSettings",
     "budget_model",
     "coverage",
     "gate",
@@ -57,7 +57,7 @@ QUESTIONS, BASELINE, TAU = 500, 128, 0.95
 DISCORDANCES = (0.02, 0.05, 0.10)
 
 
-class Settings(Closed):
+class DrawSettings(Closed):
     """How the statistics draw."""
 
     draws: int = 4000
@@ -70,14 +70,14 @@ def _board(data: Published) -> pd.DataFrame:
 
 
 @lru_cache(maxsize=2)
-def _draws(data: Published, settings: Settings, kinds: tuple[str, ...]) -> Draws:
+def _draws(data: Published, settings: DrawSettings, kinds: tuple[str, ...]) -> Draws:
     cells = cells_of(data("paper_table02_leaderboard"))
     return parametric_draws(
         cells[cells.kind.isin(kinds)], settings.draws, settings.seed
     )
 
 
-def ranks(data: Published, settings: Settings) -> Drawn:
+def ranks(data: Published, settings: DrawSettings) -> Drawn:
     """Rank intervals of the 15 agents."""
     table = rank_intervals(_draws(data, settings, ("agent",)))
     table.insert(1, "printed_rank", _board(data)["rank"].to_numpy(int))
@@ -97,13 +97,13 @@ def ranks(data: Published, settings: Settings) -> Drawn:
     )
 
 
-def improvement(data: Published, settings: Settings) -> Drawn:
+def improvement(data: Published, settings: DrawSettings) -> Drawn:
     """Probability of improvement, every pair of agents."""
     table = probability_of_improvement(_draws(data, settings, ("agent",)))
     return Drawn(draw.improvement_figure(table), table)
 
 
-def profiles(data: Published, settings: Settings) -> Drawn:
+def profiles(data: Published, settings: DrawSettings) -> Drawn:
     """Performance profiles of searches, defaults and agents."""
     draws = _draws(data, settings, ("agent", "search", "default"))
     table = performance_profiles(draws, np.geomspace(1.0, 64.0, 49))
@@ -111,7 +111,7 @@ def profiles(data: Published, settings: Settings) -> Drawn:
     return Drawn(draw.profile_figure(table, named), table)
 
 
-def iqm(data: Published, settings: Settings) -> Drawn:
+def iqm(data: Published, settings: DrawSettings) -> Drawn:
     """Interquartile mean beside the printed aggregate."""
     table = interquartile_means(_draws(data, settings, ("agent",)))
     table["printed_aggregate"] = _board(data).aggregate_speedup.to_numpy()
@@ -125,7 +125,7 @@ def iqm(data: Published, settings: Settings) -> Drawn:
     )
 
 
-def quartiles(data: Published, settings: Settings) -> pd.DataFrame:
+def quartiles(data: Published, settings: DrawSettings) -> pd.DataFrame:
     """What Table 10 would show if seeds varied as means and SEMs say.
 
     The printed quartile ranges need seed-level data; these are drawn.
@@ -148,7 +148,7 @@ def quartiles(data: Published, settings: Settings) -> pd.DataFrame:
     )
 
 
-def coverage(data: Published, settings: Settings) -> Drawn:
+def coverage(data: Published, settings: DrawSettings) -> Drawn:
     """Coverage of mean ± SEM: exact for normal runs, simulated for runs that fail."""
     failed = 1 - int(data("paper_table03_outcomes").runs.iloc[0]) / 180
     sizes = (2, 3, 5, 10, 20, 30)
@@ -171,7 +171,7 @@ def coverage(data: Published, settings: Settings) -> Drawn:
     return Drawn(draw.coverage_figure(table), table)
 
 
-def gate(data: Published, settings: Settings) -> Drawn:
+def gate(data: Published, settings: DrawSettings) -> Drawn:
     """Operating curves of the gate: independent and paired answers."""
     ratios = np.round(np.arange(0.84, 1.0401, 0.005), 3)
     rows: list[tuple[str, float, float]] = []
@@ -196,7 +196,7 @@ def gate(data: Published, settings: Settings) -> Drawn:
     return Drawn(draw.gate_figure(table, TAU), table)
 
 
-def gate_sizes(data: Published, settings: Settings) -> pd.DataFrame:
+def gate_sizes(data: Published, settings: DrawSettings) -> pd.DataFrame:
     """False rejection and power at 500 questions; questions that would settle it."""
     p = BASELINE / QUESTIONS
     base = {"n": QUESTIONS, "baseline": BASELINE, "tau": TAU}
@@ -232,7 +232,7 @@ def gate_sizes(data: Published, settings: Settings) -> pd.DataFrame:
     return pd.DataFrame(rows).assign(threshold_correct=gate_threshold(TAU, BASELINE))
 
 
-def judges(data: Published, settings: Settings) -> pd.DataFrame:
+def judges(data: Published, settings: DrawSettings) -> pd.DataFrame:
     """Interval of the printed kappa 0.82 under the flagged share of Table 3.
 
     The cross table is not published: both judges are taken to flag as many runs.
@@ -246,12 +246,12 @@ def judges(data: Published, settings: Settings) -> pd.DataFrame:
     return pd.DataFrame(rows).drop(columns="n")
 
 
-def neighbours(data: Published, settings: Settings) -> pd.DataFrame:
+def neighbours(data: Published, settings: DrawSettings) -> pd.DataFrame:
     """Seed pairs that would tell each agent from the next one."""
     return adjacent_pairs(_aggregates(data))
 
 
-def resolution(data: Published, settings: Settings) -> Drawn:
+def resolution(data: Published, settings: DrawSettings) -> Drawn:
     """Share of pairs of agents in order, over the number of seed pairs."""
     sizes = (2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
     table = share_resolved(_aggregates(data), sizes)

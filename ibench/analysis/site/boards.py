@@ -20,7 +20,7 @@ from ibench.analysis.site.data import (
     OutcomeRow,
     Value,
 )
-from ibench.analysis.site.profile import Profile
+from ibench.analysis.site.profile import StudyView
 
 __all__ = [
     "outcome_group",
@@ -59,7 +59,7 @@ def _around(mean: object, sem: object) -> Value | None:
     return _value(middle, middle - half, middle + half)
 
 
-def profile_board(profile: Profile) -> Board:
+def profile_board(profile: StudyView) -> Board:
     """The profile's own leaderboard, as its report computes it."""
     choices = profile.statistics
     frame = profile.frame

@@ -18,13 +18,13 @@ from ibench.analysis.site.boards import (
 from ibench.analysis.site.bundle import bundle, page_files
 from ibench.analysis.site.data import Index, OutcomeGroup, RunPage, script
 from ibench.analysis.site.families import family_places
-from ibench.analysis.site.profile import Profile, load_profile
+from ibench.analysis.site.profile import StudyView, load_profile
 from ibench.analysis.site.runs import Entry, entries
-from ibench.analysis.site.trajectories import Trajectories, read
+from ibench.analysis.site.trajectories import Replays, read_replays
 from ibench.errors import UserError
 from ibench.study.definition import Study
 
-__all__ = ["Built", "build"]
+__all__ = ["BuiltSite", "build_site"]
 
 PAGES = REPOSITORY / "site"
 CACHE = REPOSITORY / ".cache" / "site"
@@ -34,7 +34,7 @@ LARGEST_PAGE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Built:
+class BuiltSite:
     """What was written; ``problems`` are the lines about what was left out."""
 
     index: Path
@@ -44,14 +44,14 @@ class Built:
     problems: tuple[str, ...]
 
 
-def build(
+def build_site(
     study: Study,
     out: Path,
     *,
     published: Path,
     trajectories: Path | None = None,
     pages: Path | None = None,
-) -> Built:
+) -> BuiltSite:
     """Build the site of a profile.
 
     Args:
@@ -69,7 +69,7 @@ def build(
     _check_target(out)
     numbers = Published(published)
     profile = load_profile(study)
-    found = read(trajectories) if trajectories else None
+    found = read_replays(trajectories) if trajectories else None
     families = family_places(numbers)
     rows = list(entries(profile, found, families, out))
     index = Index(
@@ -93,7 +93,7 @@ def build(
     )
     folder = bundle(PAGES, CACHE) if pages is None else pages
     size = _write(out, folder, index, rows)
-    return Built(
+    return BuiltSite(
         index=out / "index.html",
         runs=len(rows),
         replays=sum(bool(row.card.path) for row in rows),
@@ -103,7 +103,7 @@ def build(
 
 
 def _own_outcomes(
-    rows: list[Entry], profile: Profile, found: Trajectories | None
+    rows: list[Entry], profile: StudyView, found: Replays | None
 ) -> OutcomeGroup:
     cards = [row.card for row in rows]
     own, more = len(profile.runs), len(rows) - len(profile.runs)
@@ -118,7 +118,7 @@ def _own_outcomes(
     )
 
 
-def _sources(profile: Profile, found: Trajectories | None) -> tuple[str, ...]:
+def _sources(profile: StudyView, found: Replays | None) -> tuple[str, ...]:
     """One sentence for each thing the site shows, or why it does not."""
     done = f"{len(profile.runs)} of {profile.planned} runs finished"
     lines = [

@@ -24,8 +24,8 @@ __all__ = [
     "EventView",
     "Fact",
     "FamilyPlace",
+    "FileLink",
     "Index",
-    "Link",
     "OutcomeGroup",
     "OutcomeRow",
     "RunCard",
@@ -97,7 +97,7 @@ class FamilyPlace(Closed):
     radius: float = Field(ge=0, le=1)
 
 
-class Link(Closed):
+class FileLink(Closed):
     """A file beside the site; ``href`` is relative to the site's folder."""
 
     label: str
@@ -117,7 +117,7 @@ class RunCard(Closed):
     speedup: float | None
     path: tuple[int, ...] = Field(description="family of each episode, by index")
     evaluations: int
-    links: tuple[Link, ...] = ()
+    links: tuple[FileLink, ...] = ()
 
 
 class Index(Closed):

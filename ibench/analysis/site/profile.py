@@ -19,11 +19,11 @@ from ibench.errors import CorruptResultError
 from ibench.params import Stat
 from ibench.study.definition import Cell, Study
 
-__all__ = ["Profile", "evaluations_of", "facts_of", "load_profile"]
+__all__ = ["StudyView", "evaluations_of", "facts_of", "load_profile"]
 
 
 @dataclass(frozen=True)
-class Profile:
+class StudyView:
     """What a profile has to show; ``frame`` has one row a run, in their order."""
 
     name: str
@@ -37,7 +37,7 @@ class Profile:
     problems: tuple[str, ...]
 
 
-def load_profile(study: Study) -> Profile:
+def load_profile(study: Study) -> StudyView:
     """Read every finished run of a study."""
     planned = [cell for cell in study.cells() if cell.method != "baseline"]
     cells, runs, problems = [], [], []
@@ -52,7 +52,7 @@ def load_profile(study: Study) -> Profile:
         cells.append(cell)
     statistics = study.profile.statistics
     frame = pd.DataFrame([run_row(run) for run in runs])
-    return Profile(
+    return StudyView(
         name=study.profile.name,
         model=study.profile.model,
         statistics=statistics,

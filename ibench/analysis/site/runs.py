@@ -18,13 +18,13 @@ from ibench.analysis.site.data import (
     EvaluationView,
     EventView,
     FamilyPlace,
-    Link,
+    FileLink,
     RunCard,
     RunPage,
 )
 from ibench.analysis.site.families import family_key
-from ibench.analysis.site.profile import Profile, evaluations_of, facts_of
-from ibench.analysis.site.trajectories import Episode, Listed, Replay, Trajectories
+from ibench.analysis.site.profile import StudyView, evaluations_of, facts_of
+from ibench.analysis.site.trajectories import ListedRun, Replay, ReplayEpisode, Replays
 from ibench.store import RECORD
 
 __all__ = ["Entry", "entries", "file_name"]
@@ -50,7 +50,7 @@ class _Own:
 
     run: Run
     speedup: float | None
-    links: tuple[Link, ...]
+    links: tuple[FileLink, ...]
 
 
 def file_name(run_id: str) -> str:
@@ -65,8 +65,8 @@ def file_name(run_id: str) -> str:
 
 
 def entries(
-    profile: Profile | None,
-    trajectories: Trajectories | None,
+    profile: StudyView | None,
+    trajectories: Replays | None,
     families: tuple[FamilyPlace, ...],
     out: Path,
 ) -> Iterator[Entry]:
@@ -79,7 +79,7 @@ def entries(
         key = (own.run.method, own.run.scenario, own.run.seeds)
         run, replay = by_cell.get(key, (None, None))
         if run is None:
-            run = Listed(
+            run = ListedRun(
                 id=f"{own.run.scenario}-{own.run.method}-{own.run.seeds}",
                 agent=own.run.method,
                 scenario=own.run.scenario,
@@ -93,7 +93,7 @@ def entries(
             yield _entry(run, replay, None, places)
 
 
-def _cell(run: Listed) -> tuple[str, str, str]:
+def _cell(run: ListedRun) -> tuple[str, str, str]:
     return run.agent, _scenario(run.scenario), run.seeds or ""
 
 
@@ -101,20 +101,20 @@ def _scenario(name: str) -> str:
     return name.lower() if name.lower() in SCENARIOS else name
 
 
-def _own_runs(profile: Profile, out: Path) -> Iterator[_Own]:
+def _own_runs(profile: StudyView, out: Path) -> Iterator[_Own]:
     speedups = profile.frame.get("speedup", ())
     for cell, run, value in zip(profile.cells, profile.runs, speedups, strict=True):
         links = []
         for stage in STAGES:
             path = profile.root / cell.path / stage / RECORD
             href = quote(Path(os.path.relpath(path, out)).as_posix())
-            links.append(Link(label=stage, href=href))
+            links.append(FileLink(label=stage, href=href))
         speedup = None if value != value else float(value)  # noqa: PLR0124 (NaN)
         yield _Own(run, speedup, tuple(links))
 
 
 def _entry(
-    run: Listed, replay: Replay | None, own: _Own | None, places: Mapping[str, int]
+    run: ListedRun, replay: Replay | None, own: _Own | None, places: Mapping[str, int]
 ) -> Entry:
     found = [
         (episode, places[family_key(episode.family)])
@@ -152,7 +152,7 @@ def _entry(
 
 
 def _left_out(
-    run: Listed, replay: Replay | None, found: list[tuple[Episode, int]]
+    run: ListedRun, replay: Replay | None, found: list[tuple[ReplayEpisode, int]]
 ) -> Iterator[str]:
     unknown = (len(replay.episodes) if replay else 0) - len(found)
     if unknown:
@@ -175,7 +175,7 @@ def _evaluations(replay: Replay | None, own: _Own | None) -> tuple[EvaluationVie
     )
 
 
-def _episode(episode: Episode, place: int) -> EpisodeView:
+def _episode(episode: ReplayEpisode, place: int) -> EpisodeView:
     return EpisodeView(
         index=episode.index,
         family=place,

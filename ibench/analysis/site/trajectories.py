@@ -14,7 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from ibench.errors import UserError
 
-__all__ = ["Episode", "Evaluation", "Event", "Listed", "Replay", "Trajectories", "read"]
+__all__ = [
+    "ListedRun",
+    "OwnMeasurement",
+    "Replay",
+    "ReplayEpisode",
+    "Replays",
+    "TranscriptEvent",
+    "read_replays",
+]
 
 RUNS = "runs.json"
 LARGEST_BYTES = 64 * 1024 * 1024
@@ -26,7 +34,7 @@ class _Foreign(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
 
-class Listed(_Foreign):
+class ListedRun(_Foreign):
     """One run of ``runs.json``."""
 
     id: str = Field(min_length=1)
@@ -41,7 +49,7 @@ class Listed(_Foreign):
     episodes_file: str | None = None
 
 
-class Evaluation(_Foreign):
+class OwnMeasurement(_Foreign):
     """A measurement the agent made."""
 
     t_s: float | None = None
@@ -49,7 +57,7 @@ class Evaluation(_Foreign):
     accuracy: float | None = None
 
 
-class Event(_Foreign):
+class TranscriptEvent(_Foreign):
     """One event of the transcript."""
 
     index: int
@@ -60,7 +68,7 @@ class Event(_Foreign):
     truncated: bool = False
 
 
-class Episode(_Foreign):
+class ReplayEpisode(_Foreign):
     """Consecutive events of one intent."""
 
     index: int
@@ -73,28 +81,28 @@ class Episode(_Foreign):
     score: float | None = None
     summary: str = ""
     evidence: tuple[str, ...] = ()
-    events: tuple[Event, ...] = ()
+    events: tuple[TranscriptEvent, ...] = ()
 
 
 class Replay(_Foreign):
     """One run's file."""
 
-    evaluations: tuple[Evaluation, ...] = ()
-    episodes: tuple[Episode, ...] = ()
+    evaluations: tuple[OwnMeasurement, ...] = ()
+    episodes: tuple[ReplayEpisode, ...] = ()
 
 
 @dataclass(frozen=True)
-class Trajectories:
+class Replays:
     """Runs in the order of the list; no replay where the file could not be read."""
 
-    runs: tuple[tuple[Listed, Replay | None], ...]
+    runs: tuple[tuple[ListedRun, Replay | None], ...]
     problems: tuple[str, ...]
 
 
 ModelT = TypeVar("ModelT")
 
 
-def read(folder: Path) -> Trajectories:
+def read_replays(folder: Path) -> Replays:
     """Read an exported folder.
 
     Raises:
@@ -107,11 +115,11 @@ def read(folder: Path) -> Trajectories:
     if isinstance(rows, str):
         raise UserError(f"{folder}/{rows}; export the trajectories again")
     seen: set[str] = set()
-    runs: list[tuple[Listed, Replay | None]] = []
+    runs: list[tuple[ListedRun, Replay | None]] = []
     problems: list[str] = []
     for number, row in enumerate(rows):
         try:
-            run = Listed.model_validate(row)
+            run = ListedRun.model_validate(row)
         except ValidationError as error:
             problems.append(f"{RUNS}: run {number}: {_first(error)}; it is left out")
             continue
@@ -125,10 +133,10 @@ def read(folder: Path) -> Trajectories:
         if isinstance(replay, str):
             problems.append(f"{replay}; run {run.id!r} is shown without a replay")
         runs.append((run, None if isinstance(replay, str) else replay))
-    return Trajectories(tuple(runs), tuple(problems))
+    return Replays(tuple(runs), tuple(problems))
 
 
-def _replay(folder: Path, run: Listed) -> Replay | str:
+def _replay(folder: Path, run: ListedRun) -> Replay | str:
     name = run.episodes_file or f"runs/{run.id}.json"
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()):

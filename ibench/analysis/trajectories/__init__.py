@@ -1,14 +1,19 @@
 """Agent trajectories: one event table, facts and episodes by documented rules."""
 
-from ibench.analysis.trajectories.discover import Found, RunFiles, find_runs, read_run
+from ibench.analysis.trajectories.discover import (
+    FoundRuns,
+    RunFiles,
+    find_runs,
+    read_run,
+)
 from ibench.analysis.trajectories.episodes import episodes_of
 from ibench.analysis.trajectories.events import (
     FAMILIES,
     OPERATIONAL,
     OPTIMIZATION,
+    AgentRun,
     Episode,
     Event,
-    Run,
     RunFacts,
 )
 from ibench.analysis.trajectories.export import export_runs
@@ -28,12 +33,12 @@ __all__ = [
     "FAMILIES",
     "OPERATIONAL",
     "OPTIMIZATION",
+    "AgentRun",
     "Episode",
     "Event",
     "EventWriter",
-    "Found",
+    "FoundRuns",
     "Labelled",
-    "Run",
     "RunFacts",
     "RunFiles",
     "episode_frame",

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue
 
-from ibench.analysis.trajectories.events import Event, Run, outcome_of
+from ibench.analysis.trajectories.events import AgentRun, Event, outcome_of
 from ibench.analysis.trajectories.reading import (
     Item,
     as_code,
@@ -127,14 +127,14 @@ def is_atif(path: Path) -> bool:
         return False
 
 
-def atif_run(document: object, run_id: str, source: str) -> Run:
+def atif_run(document: object, run_id: str, source: str) -> AgentRun:
     """Read who, where and how it ended; ``extra`` carries what the format lacks."""
     root = as_dict(document)
     agent, extra = as_dict(root.get("agent")), as_dict(root.get("extra"))
     model = agent.get("model_name")
     name = str(agent.get("name") or "unknown")
     launcher = extra.get("launcher")
-    return Run(
+    return AgentRun(
         run_id=run_id,
         layout="atif",
         source=source,
@@ -204,7 +204,7 @@ def _result_item(result: dict[str, Any], at: float | None) -> Item:
     )
 
 
-def to_atif(run: Run, events: Sequence[Event]) -> AtifTrajectory:
+def to_atif(run: AgentRun, events: Sequence[Event]) -> AtifTrajectory:
     """Write events as a trajectory: one step an event, results beside their call.
 
     Cut texts stay cut, and stamps count from the epoch's first second, because events

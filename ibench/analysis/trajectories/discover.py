@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from ibench.analysis.trajectories.atif import atif_items, atif_run, is_atif
-from ibench.analysis.trajectories.events import Event, Run
+from ibench.analysis.trajectories.events import AgentRun, Event
 from ibench.analysis.trajectories.public import public_items, public_run
 from ibench.analysis.trajectories.reading import Item, as_dict, json_file, number_events
 from ibench.analysis.trajectories.sessions import is_session, session_items, session_run
 from ibench.analysis.trajectories.tools import tool_group
 from ibench.errors import UserError
 
-__all__ = ["Found", "RunFiles", "find_runs", "read_run"]
+__all__ = ["FoundRuns", "RunFiles", "find_runs", "read_run"]
 
 Layout: TypeAlias = Literal["public", "atif", "session", "stream"]
 _TRANSCRIPT = re.compile(r"solve_out_run\d*\.txt|trace\.txt")
@@ -41,14 +41,14 @@ class RunFiles:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundRuns:
     """Runs in the order of their paths, and a line for each thing left out."""
 
     runs: tuple[RunFiles, ...]
     problems: tuple[str, ...]
 
 
-def find_runs(root: Path) -> Found:
+def find_runs(root: Path) -> FoundRuns:
     """Look for runs of every layout below a folder.
 
     Raises:
@@ -72,7 +72,7 @@ def find_runs(root: Path) -> Found:
                 problems.append(f"{run.source}: an empty trajectory")
             else:
                 runs[run.run_id] = run
-    return Found(tuple(runs.values()), tuple(problems))
+    return FoundRuns(tuple(runs.values()), tuple(problems))
 
 
 def _note(problems: list[str]) -> Callable[[OSError], None]:
@@ -125,7 +125,7 @@ def _files(
     return RunFiles(run_id, layout, here, events, _below(root, events))
 
 
-def read_run(files: RunFiles, problems: list[str]) -> tuple[Run, Iterator[Event]]:
+def read_run(files: RunFiles, problems: list[str]) -> tuple[AgentRun, Iterator[Event]]:
     """Open one run.
 
     Args:
@@ -151,7 +151,9 @@ def read_run(files: RunFiles, problems: list[str]) -> tuple[Run, Iterator[Event]
     return run, _guarded(run, number_events(name, items), problems)
 
 
-def _guarded(run: Run, events: Iterator[Event], problems: list[str]) -> Iterator[Event]:
+def _guarded(
+    run: AgentRun, events: Iterator[Event], problems: list[str]
+) -> Iterator[Event]:
     """Pass events on; say once what was strange about them."""
     strange: dict[str, int] = {}
     seen = stamped = 0

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 
 from ibench.analysis.trajectories.events import (
     OPTIMIZATION,
+    AgentRun,
     Episode,
     Event,
     Family,
-    Run,
     tier_of,
 )
 from ibench.analysis.trajectories.techniques import of_flag
@@ -68,12 +68,12 @@ class _Group:
     labels: list[_Label] = field(default_factory=list)
 
 
-def episodes_of(run: Run, events: Iterable[Event]) -> list[Episode]:
+def episodes_of(run: AgentRun, events: Iterable[Event]) -> list[Episode]:
     """Cut a run into episodes."""
     return episodes_of_walk(run, Walk(run, events))
 
 
-def episodes_of_walk(run: Run, walk: Walk) -> list[Episode]:
+def episodes_of_walk(run: AgentRun, walk: Walk) -> list[Episode]:
     """Cut a run that was walked already."""
     groups = _grouped(walk.steps, _labelled(walk))
     engine: str | None = None
@@ -249,7 +249,7 @@ def _engine(group: _Group) -> str | None:
     return None
 
 
-def _episode(run: Run, index: int, group: _Group, engine: str | None) -> Episode:
+def _episode(run: AgentRun, index: int, group: _Group, engine: str | None) -> Episode:
     steps, labels = group.steps, group.labels
     times = [s.event.t_s for s in steps if s.event.t_s is not None]
     scores = [s.objective for s in steps if s.objective is not None]

@@ -17,6 +17,7 @@ __all__ = [
     "FAMILIES",
     "OPERATIONAL",
     "OPTIMIZATION",
+    "AgentRun",
     "BestSeen",
     "Count",
     "Episode",
@@ -25,7 +26,6 @@ __all__ = [
     "Family",
     "Measured",
     "Outcome",
-    "Run",
     "RunFacts",
     "Source",
     "Technique",
@@ -116,7 +116,7 @@ class Event(NamedTuple):
         return self.length > len(self.text)
 
 
-class Run(Closed):
+class AgentRun(Closed):
     """Where a run comes from and what its scorer said."""
 
     run_id: str

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from ibench.analysis.trajectories.events import Episode, Event, Run, RunFacts
+from ibench.analysis.trajectories.events import AgentRun, Episode, Event, RunFacts
 from ibench.analysis.trajectories.labels import Labelled
 from ibench.files import write_atomic
 
@@ -58,7 +58,7 @@ def write_list(rows: Sequence[dict[str, Any]], folder: Path) -> None:
     write_atomic(folder / "runs.json", orjson.dumps(list(rows)))
 
 
-def _row(run: Run, facts: RunFacts, n_events: int) -> dict[str, Any]:
+def _row(run: AgentRun, facts: RunFacts, n_events: int) -> dict[str, Any]:
     return {
         "id": run.run_id,
         "agent": run.agent,

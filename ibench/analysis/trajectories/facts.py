@@ -19,17 +19,17 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from ibench.analysis.trajectories.events import (
+    AgentRun,
     BestSeen,
     Count,
     Event,
     Measured,
-    Run,
     RunFacts,
     Technique,
 )
 from ibench.analysis.trajectories.launches import config_of
 from ibench.analysis.trajectories.techniques import TECHNIQUES, of_flag
-from ibench.analysis.trajectories.walk import Launch, Step, Walk
+from ibench.analysis.trajectories.walk import ServerStart, Step, Walk
 
 __all__ = ["FAILURE_MODES", "facts_of", "facts_of_walk"]
 
@@ -53,12 +53,12 @@ FAILURE_MODES: dict[str, str] = {
 }
 
 
-def facts_of(run: Run, events: Iterable[Event]) -> RunFacts:
+def facts_of(run: AgentRun, events: Iterable[Event]) -> RunFacts:
     """Apply every rule to a run."""
     return facts_of_walk(run, Walk(run, events))
 
 
-def facts_of_walk(run: Run, walk: Walk) -> RunFacts:
+def facts_of_walk(run: AgentRun, walk: Walk) -> RunFacts:
     """Apply every rule to a run that was walked already."""
     launches = [s.launch for s in walk.steps if s.launch is not None]
     engine, shipped = _shipped(run, walk, launches)
@@ -94,13 +94,13 @@ def _count(events: Iterable[int]) -> Count:
     return Count(n=len(found), events=found)
 
 
-def _unchanged(launches: Sequence[Launch]) -> list[int]:
+def _unchanged(launches: Sequence[ServerStart]) -> list[int]:
     known = [launch for launch in launches if launch.key is not None]
     pairs = pairwise(known)
     return [after.event for before, after in pairs if before.key == after.key]
 
 
-def _distinct(launches: Sequence[Launch]) -> list[int]:
+def _distinct(launches: Sequence[ServerStart]) -> list[int]:
     first: dict[str, int] = {}
     for launch in launches:
         if launch.config is None:
@@ -117,7 +117,7 @@ def _is_hash(key: str | None) -> bool:
 
 
 def _shipped(
-    run: Run, walk: Walk, launches: Sequence[Launch]
+    run: AgentRun, walk: Walk, launches: Sequence[ServerStart]
 ) -> tuple[str | None, str | None]:
     if run.launcher_sha256 is not None and any(_is_hash(x.key) for x in launches):
         left = config_of(run.launcher or "")
@@ -172,7 +172,7 @@ def _last_objective(own: Sequence[Measured], best: BestSeen | None) -> float | N
 
 
 def _modes(
-    facts: RunFacts, walk: Walk, launches: Sequence[Launch]
+    facts: RunFacts, walk: Walk, launches: Sequence[ServerStart]
 ) -> dict[str, tuple[int, ...]]:
     """Failure modes that apply, with the events that show them."""
     modes: dict[str, tuple[int, ...]] = {}
@@ -205,7 +205,9 @@ def _measurement_modes(facts: RunFacts) -> dict[str, tuple[int, ...]]:
     return modes
 
 
-def _work_modes(walk: Walk, launches: Sequence[Launch]) -> dict[str, tuple[int, ...]]:
+def _work_modes(
+    walk: Walk, launches: Sequence[ServerStart]
+) -> dict[str, tuple[int, ...]]:
     modes: dict[str, tuple[int, ...]] = {}
     steps = walk.steps
     edits = [s.event.index for s in steps if "evaluator_edited" in s.flags]

@@ -67,7 +67,7 @@ class _Counts:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _RunTables:
     """What one run adds to the tables."""
 
     events: pa.Table
@@ -127,7 +127,7 @@ def _worth(runs: Sequence[RunFiles]) -> int:
 
 def _parts(
     runs: Sequence[RunFiles], out: Path, processes: int, problems: list[str]
-) -> Generator[_Part]:
+) -> Generator[_RunTables]:
     work = functools.partial(_part_of, out=out)
     with closing(in_order(work, runs, processes)) as results:
         for files, result in zip(runs, results, strict=True):
@@ -140,7 +140,7 @@ def _parts(
                 yield part
 
 
-def _part_of(files: RunFiles, out: Path) -> tuple[_Part | None, list[str]]:
+def _part_of(files: RunFiles, out: Path) -> tuple[_RunTables | None, list[str]]:
     """Label one run and write its file for the viewer; what fails is a problem.
 
     Raises:
@@ -159,7 +159,7 @@ def _part_of(files: RunFiles, out: Path) -> tuple[_Part | None, list[str]]:
     return part, problems
 
 
-def _made(files: RunFiles, problems: list[str]) -> tuple[_Part, bytes] | None:
+def _made(files: RunFiles, problems: list[str]) -> tuple[_RunTables, bytes] | None:
     """What is kept of a run; its events are let go on return."""
     labelled = label_run(files, problems)
     if not labelled.events:
@@ -172,7 +172,7 @@ def _made(files: RunFiles, problems: list[str]) -> tuple[_Part, bytes] | None:
         families=tuple(e.family for e in labelled.episodes),
     )
     events, episodes = event_table(labelled.events), episode_table(labelled.episodes)
-    return _Part(events, episodes, counts), document
+    return _RunTables(events, episodes, counts), document
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ibench.analysis.trajectories.discover import RunFiles, find_runs, read_run
 from ibench.analysis.trajectories.episodes import episodes_of_walk
-from ibench.analysis.trajectories.events import Episode, Event, Run, RunFacts
+from ibench.analysis.trajectories.events import AgentRun, Episode, Event, RunFacts
 from ibench.analysis.trajectories.facts import facts_of_walk
 from ibench.analysis.trajectories.walk import Walk
 
@@ -19,7 +19,7 @@ __all__ = ["Labelled", "label_run", "labelled_runs", "problem_of"]
 class Labelled:
     """One run: its events, its episodes, its facts."""
 
-    run: Run
+    run: AgentRun
     events: Sequence[Event]
     episodes: Sequence[Episode]
     facts: RunFacts

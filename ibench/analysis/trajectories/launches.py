@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from ibench.analysis.trajectories.heredocs import heredocs
-from ibench.analysis.trajectories.shell import Command, commands_in, reader_of
+from ibench.analysis.trajectories.shell import ShellCommand, commands_in, reader_of
 
 __all__ = ["DEFAULTS", "ENGINES", "Config", "config_of", "launches_in"]
 
@@ -154,7 +154,7 @@ def _listed(program: str) -> list[Config]:
     return [c for p in parts for c in launches_in(p) if c.engine != "custom"]
 
 
-def _engine(command: Command) -> str | None:
+def _engine(command: ShellCommand) -> str | None:
     if command.program.startswith(_FIRST_WORDS):
         text = " ".join((command.program, *command.words[1:6]))
         if (found := _ANY_ENGINE.match(text)) is not None and found.lastindex:
@@ -165,7 +165,7 @@ def _engine(command: Command) -> str | None:
     return "custom" if is_own else None
 
 
-def _config(engine: str, command: Command, env: Mapping[str, str]) -> Config:
+def _config(engine: str, command: ShellCommand, env: Mapping[str, str]) -> Config:
     flags = _flags(command.words[1:])
     flags |= {
         key.lower().replace("_", "-"): value

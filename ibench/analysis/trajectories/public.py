@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ibench.analysis.trajectories.events import Outcome, Run
+from ibench.analysis.trajectories.events import AgentRun, Outcome
 from ibench.analysis.trajectories.reading import (
     Item,
     as_dict,
@@ -104,7 +104,7 @@ def public_items(path: Path, problems: list[str], name: str) -> Iterator[Item]:
         )
 
 
-def public_run(folder: Path, run_id: str, source: str) -> Run:
+def public_run(folder: Path, run_id: str, source: str) -> AgentRun:
     """Read what is known of a run beside its events."""
     meta = as_dict(json_file(folder / "run_meta.json"))
     metrics_file = folder / "metrics.json"
@@ -112,7 +112,7 @@ def public_run(folder: Path, run_id: str, source: str) -> Run:
     scenario = str(meta.get("scenario") or "unknown").upper()[-1:]
     hours = as_number(meta.get("budget_hours"))
     objective = None if metrics is None else objective_of(metrics, scenario)
-    return Run(
+    return AgentRun(
         run_id=run_id,
         layout="public",
         source=source,

@@ -16,7 +16,7 @@ from ibench.analysis.trajectories.events import Event
 from ibench.analysis.trajectories.heredocs import heredocs
 from ibench.analysis.trajectories.launches import Config, launches_in
 from ibench.analysis.trajectories.measurements import numbers_in
-from ibench.analysis.trajectories.shell import Command, commands_in
+from ibench.analysis.trajectories.shell import ShellCommand, commands_in
 from ibench.analysis.trajectories.techniques import mentioned
 from ibench.analysis.trajectories.tools import tool_group
 
@@ -102,7 +102,7 @@ _ERROR_HINTS = (
 class _Shell(NamedTuple):
     """A shell text as rules read it: programs, lines, scripts run, files written."""
 
-    commands: tuple[Command, ...] = ()
+    commands: tuple[ShellCommand, ...] = ()
     lines: tuple[str, ...] = ()
     scripts: tuple[str, ...] = ()
     targets: tuple[tuple[str, str], ...] = ()
@@ -140,7 +140,7 @@ def _shell(event: Event) -> _Shell:
     return _Latest.shell
 
 
-def commands_of(event: Event) -> tuple[Command, ...]:
+def commands_of(event: Event) -> tuple[ShellCommand, ...]:
     """Programs that a shell call runs; none for any other event."""
     return _shell(event).commands
 
@@ -149,7 +149,7 @@ def _some(event: Event, pattern: re.Pattern[str]) -> bool:
     return any(map(pattern.match, _shell(event).lines))
 
 
-def _runs(event: Event, scripts: frozenset[str]) -> list[Command]:
+def _runs(event: Event, scripts: frozenset[str]) -> list[ShellCommand]:
     shell = _shell(event)
     if scripts.isdisjoint(shell.scripts):
         return []

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ibench.analysis.trajectories.events import Run, outcome_of
+from ibench.analysis.trajectories.events import AgentRun, outcome_of
 from ibench.analysis.trajectories.reading import (
     Item,
     as_dict,
@@ -36,7 +36,7 @@ def is_session(folder: Path) -> bool:
     return (folder / "workspace" / "session.json").is_file()
 
 
-def session_run(folder: Path, run_id: str, source: str) -> Run:
+def session_run(folder: Path, run_id: str, source: str) -> AgentRun:
     """Read the records of the submission and, one folder on, of its gating."""
     outer = as_dict(as_dict(json_file(folder / "record.json")).get("record"))
     result, spec = as_dict(outer.get("result")), as_dict(outer.get("spec"))
@@ -46,7 +46,7 @@ def session_run(folder: Path, run_id: str, source: str) -> Run:
     )
     verdict = as_dict(gating.get("result"))
     text = _launcher(folder)
-    return Run(
+    return AgentRun(
         run_id=run_id,
         layout="session",
         source=source,

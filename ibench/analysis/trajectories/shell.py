@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ibench.analysis.trajectories.heredocs import Heredoc, heredocs
 
-__all__ = ["Command", "commands_in", "reader_of", "simple_commands"]
+__all__ = ["ShellCommand", "commands_in", "reader_of", "simple_commands"]
 
 _TOKEN = re.compile(
     r"(?:[ \t\r]|\\\n)*(?:\Z"
@@ -59,7 +59,7 @@ _EXEC_OPTIONS = frozenset({"-e", "--env", "-u", "--user", "-w", "--workdir"})
 _DEPTH = 3
 
 
-class Command(NamedTuple):
+class ShellCommand(NamedTuple):
     """One program with its arguments, without what stands before it.
 
     Attributes:
@@ -99,7 +99,7 @@ def _name(path: str) -> str:
     return path if "/" not in path else path.rstrip("/").rpartition("/")[2]
 
 
-def simple_commands(text: str, depth: int = 0) -> Iterator[Command]:
+def simple_commands(text: str, depth: int = 0) -> Iterator[ShellCommand]:
     """Give the programs that a shell text runs, in order.
 
     >>> [c.words for c in simple_commands("cd /w && nohup vllm serve m > log 2>&1 &")]
@@ -135,7 +135,7 @@ def reader_of(document: Heredoc) -> str:
 
 
 @lru_cache(maxsize=1024)
-def commands_in(text: str) -> tuple[Command, ...]:
+def commands_in(text: str) -> tuple[ShellCommand, ...]:
     """The same as a tuple; several rules ask for one text in a row."""
     return tuple(simple_commands(text))
 
@@ -172,7 +172,7 @@ def _unquoted(word: str) -> str:
     return _QUOTED.sub(lambda m: next(g for g in m.groups() if g is not None), word)
 
 
-def _unwrapped(words: list[str]) -> Command | None:
+def _unwrapped(words: list[str]) -> ShellCommand | None:
     env: dict[str, str] = {}
     at = 0
     while at < len(words):
@@ -190,11 +190,11 @@ def _unwrapped(words: list[str]) -> Command | None:
                 at += 1
             at += _WRAPPERS[name]
         else:
-            return Command(tuple(words[at:]), env, name)
-    return Command((), env, "") if env else None
+            return ShellCommand(tuple(words[at:]), env, name)
+    return ShellCommand((), env, "") if env else None
 
 
-def _inner(command: Command) -> str | None:
+def _inner(command: ShellCommand) -> str | None:
     """Text of a ``bash -c`` command, or of one for another machine or container."""
     program, words = command.program, command.words
     if program == "ssh":  # the words are put together again at the other end

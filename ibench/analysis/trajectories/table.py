@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ibench.analysis.trajectories.events import Episode, Event, Run, RunFacts
+from ibench.analysis.trajectories.events import AgentRun, Episode, Event, RunFacts
 
 __all__ = [
     "EPISODE_COLUMNS",
@@ -184,7 +184,7 @@ def episode_frame(episodes: Iterable[Episode]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(Episode.model_fields))
 
 
-def fact_row(run: Run, facts: RunFacts) -> dict[str, Any]:
+def fact_row(run: AgentRun, facts: RunFacts) -> dict[str, Any]:
     """What a run's row shows: counts instead of events, names instead of models."""
     best = facts.best_seen
     row: dict[str, Any] = {
@@ -211,6 +211,6 @@ def fact_row(run: Run, facts: RunFacts) -> dict[str, Any]:
     return row | {f"launched_{t.name}": t.launched.n for t in facts.techniques}
 
 
-def fact_frame(pairs: Sequence[tuple[Run, RunFacts]]) -> pd.DataFrame:
+def fact_frame(pairs: Sequence[tuple[AgentRun, RunFacts]]) -> pd.DataFrame:
     """Put the facts of runs into a frame, one row each."""
     return pd.DataFrame([fact_row(run, facts) for run, facts in pairs])

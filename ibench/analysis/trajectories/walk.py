@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ibench.analysis.trajectories.events import Event, Measured, Run
+from ibench.analysis.trajectories.events import AgentRun, Event, Measured
 from ibench.analysis.trajectories.launches import Config, config_of, launches_in
 from ibench.analysis.trajectories.measurements import accuracy_in, objective_in
 from ibench.analysis.trajectories.rules import (
@@ -32,7 +32,7 @@ from ibench.analysis.trajectories.rules import (
 )
 from ibench.analysis.trajectories.tools import ToolGroup, tool_group
 
-__all__ = ["Launch", "Step", "Walk"]
+__all__ = ["ServerStart", "Step", "Walk"]
 
 _HASH = "start_server.sh sha256:"
 _FLAGS: Mapping[str, Callable[[Event], bool]] = {
@@ -46,7 +46,7 @@ _FLAGS: Mapping[str, Callable[[Event], bool]] = {
 
 
 @dataclass(frozen=True)
-class Launch:
+class ServerStart:
     """One start of a server; its configuration is None where nobody shows it."""
 
     event: int
@@ -61,7 +61,7 @@ class Step:
 
     event: Event
     group: ToolGroup = "unknown"
-    launch: Launch | None = None
+    launch: ServerStart | None = None
     written: Config | None = None
     changed: frozenset[str] = frozenset()
     only_removes: bool = False
@@ -85,7 +85,7 @@ class Walk:
         engine: of the last launch or write.
     """
 
-    def __init__(self, run: Run, events: Iterable[Event]) -> None:
+    def __init__(self, run: AgentRun, events: Iterable[Event]) -> None:
         """Walk over a run."""
         self.run = run
         self.steps: list[Step] = []
@@ -139,7 +139,7 @@ class Walk:
         if not own and runs_launcher(step.event):
             config, key = self._of_script(step.event.text)
         self._compare(step, config)
-        step.launch = Launch(step.event.index, config, key, by_script=not own)
+        step.launch = ServerStart(step.event.index, config, key, by_script=not own)
         if config is not None:
             self._last = config
         self._running = key

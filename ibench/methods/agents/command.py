@@ -18,7 +18,7 @@ from ibench.methods.agents.places import Places, open_request, worker_env
 from ibench.methods.agents.redact import Redactor
 from ibench.methods.agents.watch import sessions as watched
 from ibench.methods.agents.watch import stop_session, view_lines
-from ibench.methods.agents.worker_process import Worker, WorkerError
+from ibench.methods.agents.worker_process import WorkerError, WorkerProcess
 from ibench.params import Agent, HarborAgent
 from ibench.params.files import load_yaml, named
 from ibench.params.options import CACHE, PARAMS
@@ -130,7 +130,7 @@ def _commands(
     agent: HarborAgent, python: Path, access: Access, places: Places
 ) -> list[dict[str, Any]]:
     log = places.logs / "worker.log"
-    worker = Worker(python, worker_env(access, places), log, None)
+    worker = WorkerProcess(python, worker_env(access, places), log, None)
     try:
         request = open_request(agent, places, "rehearsal")
         for operation, values in (

@@ -30,9 +30,9 @@ __all__ = [
     "INFRASTRUCTURE",
     "Counts",
     "Decision",
-    "Rules",
     "Turn",
     "TurnKind",
+    "TurnRules",
     "classify",
     "needs_a_person",
     "time_left",
@@ -213,7 +213,7 @@ class Counts:
     failures: int = 0
 
 
-class Rules:
+class TurnRules:
     """Counts turns and decides; one per life, its counts survive preemption.
 
     Args:

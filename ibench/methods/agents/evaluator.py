@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ibench.errors import IbenchError, LaunchError
 from ibench.gates.quality import extract_answer
-from ibench.load.life import OK, Running, live
+from ibench.load.life import OK, Running, serve_while_used
 from ibench.load.scenario import Measurement, Server, connect
 from ibench.params import Measure, Scenario
 from ibench.records import Closed, Evaluation
@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         _wait(url, config.measure.ready_timeout_s, args.launcher_pid)
         found: list[bool] = []
-        life = live(
+        life = serve_while_used(
             lambda: AttachedServer(url),
             lambda running, _: found.append(
                 _evaluate(workspace, config, running, quick=args.quick)

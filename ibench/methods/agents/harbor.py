@@ -32,7 +32,7 @@ from ibench.methods.agents.driver import Usage
 from ibench.methods.agents.install import Installed
 from ibench.methods.agents.links import own_path
 from ibench.methods.agents.places import Places, open_request, with_agent, worker_env
-from ibench.methods.agents.worker_process import Worker, WorkerError
+from ibench.methods.agents.worker_process import WorkerError, WorkerProcess
 from ibench.params import HarborAgent
 from ibench.serving.limits import LimitWatch
 from ibench.serving.processes import Process
@@ -81,7 +81,7 @@ class HarborDriver:
         }
         self._sandbox = with_agent(sandbox, installed, places, self._state)
         self._process: Process | None = None
-        self._worker: Worker | None = None
+        self._worker: WorkerProcess | None = None
         self._watch: LimitWatch | None = None
         self._started, self._running, self._ready = 0.0, False, False
         self._close_s: float | None = None
@@ -110,7 +110,7 @@ class HarborDriver:
                 stdin=theirs.fileno(),
             )
             self._watch = self._watch_own_folders(self._process)
-            self._worker = Worker(
+            self._worker = WorkerProcess(
                 self._installed.python,
                 worker_env(self._access, self._places),
                 self._places.logs / "worker.log",
@@ -238,7 +238,7 @@ class HarborDriver:
             for target in self._access.files:
                 (self._places.home / target).unlink(missing_ok=True)
 
-    def _usage(self, worker: Worker) -> Usage:
+    def _usage(self, worker: WorkerProcess) -> Usage:
         end = self._clock() + (self._close_s or float("inf"))
 
         def limit_s() -> float:

@@ -21,10 +21,10 @@ __all__ = [
     "is_utf8",
     "leaves",
     "own_path",
+    "printable",
     "read_head",
     "remove",
     "reopen",
-    "shown",
 ]
 
 HOLES_FROM_BYTES = 2**30
@@ -110,7 +110,7 @@ def drop_links(root: Path) -> list[str]:
             link = Path(entry.path)
             if entry.is_symlink() and leaves(link, resolved):
                 link.unlink()
-                dropped.append(shown(link.relative_to(root).as_posix()))
+                dropped.append(printable(link.relative_to(root).as_posix()))
     return dropped
 
 
@@ -139,6 +139,6 @@ def is_utf8(name: str) -> bool:
     return True
 
 
-def shown(name: str) -> str:
+def printable(name: str) -> str:
     """Write a name for people and records; bytes that are no text as escapes."""
     return name if is_utf8(name) else ascii(name)

@@ -12,11 +12,11 @@ from ibench.files import write_atomic
 from ibench.records import Closed
 from ibench.serving.sandbox import SandboxKind
 
-__all__ = ["Ended", "Saved"]
+__all__ = ["Ended", "SavedSession"]
 
 
 @dataclass(frozen=True)
-class Saved:
+class SavedSession:
     """What a session is when it does not run: kept beside its workspace.
 
     Attributes:
@@ -46,7 +46,7 @@ class Saved:
         write_atomic(path, json.dumps(asdict(self)))
 
     @classmethod
-    def read(cls, path: Path) -> Saved | None:
+    def read(cls, path: Path) -> SavedSession | None:
         """Read it back; None if there is nothing to go on with."""
         try:
             values = json.loads(path.read_text())

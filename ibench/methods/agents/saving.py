@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from ibench.methods.agents.links import read_head, shown
+from ibench.methods.agents.links import printable, read_head
 from ibench.methods.agents.redact import NAMED, Redactor
 from ibench.methods.agents.workspace import EVALUATOR_FILES
 from ibench.records import Evaluation
@@ -67,7 +67,9 @@ def save_session(
         redactor.folder(root / "shown")
         redactor.folder(root / "logs")
     changed = redactor.folder(root / "workspace", own=EVALUATOR_FILES)
-    return warnings + [f"a secret was taken out of {shown(name)}" for name in changed]
+    return warnings + [
+        f"a secret was taken out of {printable(name)}" for name in changed
+    ]
 
 
 def read_evaluations(path: Path) -> tuple[tuple[Evaluation, ...], list[str]]:

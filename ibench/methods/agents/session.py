@@ -13,14 +13,14 @@ from ibench.methods.agents.continuation import (
     INFRASTRUCTURE,
     Counts,
     Decision,
-    Rules,
     Turn,
+    TurnRules,
     classify,
     time_left,
     without_answer,
 )
 from ibench.methods.agents.driver import Driver, Usage
-from ibench.methods.agents.saved import Saved
+from ibench.methods.agents.saved import SavedSession
 from ibench.methods.agents.workspace import start_clock
 from ibench.params import Continuation
 
@@ -52,7 +52,7 @@ class Session:
     exit_code: int | None
     used_s: float
     warnings: tuple[str, ...]
-    state: Saved
+    state: SavedSession
     detail: str = ""
     last: Turn | None = None
     usage: Usage = field(default_factory=Usage)
@@ -88,10 +88,10 @@ def run_session(
     grace_s: float,
     rules: Continuation,
     remind: Callable[[float], str] = time_left,
-    saved: Saved | None = None,
+    saved: SavedSession | None = None,
     preempted: Callable[[], bool] = lambda: False,
     stopped: Callable[[], bool] = lambda: False,
-    keep: Callable[[Saved], None] = lambda _: None,
+    keep: Callable[[SavedSession], None] = lambda _: None,
     clock_ns: Callable[[], int] = time.monotonic_ns,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Session:
@@ -120,7 +120,7 @@ def run_session(
         StageError: the agent could not be made ready.
         InfrastructureError: what drives it, or its provider, is not there.
     """
-    state = saved or Saved()
+    state = saved or SavedSession()
     survivors: tuple[str, ...] = ()
     try:
         if not _set_up(driver, preempted):
@@ -144,7 +144,7 @@ def run_session(
     last, after = usage.interrupted or run.last, run.state(used_s, outcome)
     if usage.answered is False and outcome in ("deadline", "finished", "crashed"):
         outcome = without_answer(last)
-        after = Saved(pauses=run.state(used_s, outcome).pauses)
+        after = SavedSession(pauses=run.state(used_s, outcome).pauses)
     return Session(
         outcome,
         last.exit_code if last else None,
@@ -224,10 +224,10 @@ class _Turns:
         driver: Driver,
         told: tuple[str, Callable[[float], str]],
         rules: Continuation,
-        saved: Saved,
+        saved: SavedSession,
         clock: _Clock,
         ends: _Ends,
-        keep: Callable[[Saved], None],
+        keep: Callable[[SavedSession], None],
         sleep: Callable[[float], None],
     ) -> None:
         self._driver, self._saved = driver, saved
@@ -235,7 +235,7 @@ class _Turns:
         self._clock, self._ends, self._sleep = clock, ends, sleep
         self._keep, self._kept_s = keep, float("-inf")
         counts = Counts(saved.fresh_starts, saved.idle, saved.refusals, saved.failures)
-        self._rules = Rules(rules, resumable=driver.resumable, counts=counts)
+        self._rules = TurnRules(rules, resumable=driver.resumable, counts=counts)
         self._turns, self._resumes = saved.turns, saved.resumes
         self._talking = saved.conversation
         self.last: Turn | None = None
@@ -301,13 +301,13 @@ class _Turns:
             # Found again by a later life, it means that this one was cut off.
             self._keep(self.state(used_s, "preempted"))
 
-    def state(self, used_s: float, outcome: str) -> Saved:
+    def state(self, used_s: float, outcome: str) -> SavedSession:
         """What the next life must know."""
         saved, counts = self._saved, self._rules.counts
         pauses, refusals = saved.pauses, counts.refusals
         if outcome in INFRASTRUCTURE:
             pauses, refusals = (*pauses, f"{outcome} at {used_s:.0f} s"), 0
-        return Saved(
+        return SavedSession(
             used_s,
             saved.preemptions + (outcome == "preempted"),
             pauses,

@@ -12,10 +12,10 @@ from ibench.methods.agents.continuation import needs_a_person
 from ibench.methods.agents.driver import Driver, ScriptDriver
 from ibench.methods.agents.harbor import HarborDriver
 from ibench.methods.agents.install import find
-from ibench.methods.agents.links import own_path, remove, reopen, shown
+from ibench.methods.agents.links import own_path, printable, remove, reopen
 from ibench.methods.agents.places import Places
 from ibench.methods.agents.preemption import preemptible
-from ibench.methods.agents.saved import Ended, Saved
+from ibench.methods.agents.saved import Ended, SavedSession
 from ibench.methods.agents.saving import save_session
 from ibench.methods.agents.server_workspace import ServerWorkspace
 from ibench.methods.agents.session import Session, run_session
@@ -107,8 +107,8 @@ def _live(
     raise _unfinished(job, session)
 
 
-def _earlier_life(root: Path) -> Saved | None:
-    saved = Saved.read(root / STATE)
+def _earlier_life(root: Path) -> SavedSession | None:
+    saved = SavedSession.read(root / STATE)
     return saved if (root / "workspace").is_dir() else None
 
 
@@ -136,7 +136,7 @@ def _ended(job: OpenJob, session: Session, kind: SandboxKind, base: Snapshot) ->
         outcome=session.outcome,
         used_s=session.used_s,
         sandbox=kind,
-        warnings=tuple(map(shown, warnings)),
+        warnings=tuple(map(printable, warnings)),
         evaluator_changed=_changed_base(job.assets.model_dir, base),
         exit_code=session.exit_code,
         turns=state.turns,

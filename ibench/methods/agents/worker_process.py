@@ -14,7 +14,7 @@ from typing import Any
 
 from ibench.errors import InfrastructureError, StageError
 
-__all__ = ["LOST", "Worker", "WorkerError"]
+__all__ = ["LOST", "WorkerError", "WorkerProcess"]
 
 WORKER = Path(__file__).parent / "worker" / "worker.py"
 
@@ -28,7 +28,7 @@ LOST = InfrastructureError.__name__
 _ENDED = "Harbor's worker has ended"
 
 
-class Worker:
+class WorkerProcess:
     """The worker process; answers are read by a thread, so that waiting can end.
 
     Requests are numbered and answered in order, so that an answer which comes after its

@@ -20,7 +20,7 @@ from ibench.methods.agents.links import (
     is_utf8,
     leaves,
     own_path,
-    shown,
+    printable,
 )
 from ibench.records import Question, RequestSpec
 from ibench.workloads import write_questions, write_requests
@@ -173,7 +173,7 @@ def take_submission(workspace: Path, target: Path) -> list[str]:
             if here == root and name in _SESSION_ONLY:
                 skipped.add(name)
             elif why := _unfit(here / name, root):
-                warnings.append(f"left out {shown(name)}: {why}")
+                warnings.append(f"left out {printable(name)}: {why}")
                 skipped.add(name)
         return skipped
 

@@ -83,7 +83,7 @@ class Gate:
         """Run one server life within the budget; ``use`` fills the row's numbers."""
         row |= {"engine": engine, "questions": len(self.site.workload.questions)}
         row["started_s"] = self.clock.elapsed()
-        life = self.site.live(
+        life = self.site.serve_while_used(
             name, script, self.site.image(engine), self.clock.left(), use
         )
         row["outcome"] = "late" if life.cut else life.outcome

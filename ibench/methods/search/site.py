@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ibench.load.life import Life, live
+from ibench.load.life import Life, serve_while_used
 from ibench.load.scenario import Measurement, Server
 from ibench.methods.folder import write_launcher
 from ibench.methods.search import Config, Space
@@ -72,7 +72,7 @@ class Site:
         """Name the image that an engine's launcher runs on."""
         return self._engines[engine].image
 
-    def live(
+    def serve_while_used(
         self,
         name: str,
         script: str,
@@ -95,7 +95,7 @@ class Site:
         folder, log = self.folder / name, self.folder / f"{name}.log"
         write_launcher(folder, script)
         ready_s = min(limit_s, self.settings.ready_timeout_s)
-        life = live(
+        life = serve_while_used(
             lambda: launched(self.job, folder, log, image, ready_s),
             lambda running, life: use(connected(self.job, running), life),
             limit_s=limit_s,

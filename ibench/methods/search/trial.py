@@ -54,7 +54,7 @@ class TrialRunner:
                 asked_s = time.monotonic() - begun
 
         image, name = site.image(engine), f"{index:02d}"
-        life = site.live(name, site.script(config), image, limit_s, use)
+        life = site.serve_while_used(name, site.script(config), image, limit_s, use)
         if life.cut:
             # What was measured before the limit stands.
             late = "late" if limit_s == left_s else "over_time"

@@ -19,7 +19,7 @@ from ibench.stages.gpu_check.settings import (
     load_settings,
     shortened,
 )
-from ibench.stages.gpu_check.task import Check, Task
+from ibench.stages.gpu_check.task import CheckRun, Task
 from ibench.terminal import show
 
 __all__ = ["gpu_check"]
@@ -45,7 +45,7 @@ def gpu_check(
     settings = load_settings(params)
     known, tasks = _tasks(params, settings, shape, device, engines, scenarios)
     machine = find_machine(device, params)
-    check = Check(
+    check = CheckRun(
         settings=settings,
         shape_name=shape,
         machine=machine,

@@ -19,7 +19,7 @@ from ibench.serving.devices import visible_gpus
 from ibench.serving.nvml import nvml_session, nvml_text
 from ibench.stages.gpu_check.roofline import Card
 from ibench.stages.gpu_check.settings import Device
-from ibench.study.doctor.check import Check
+from ibench.study.doctor.check import HealthCheck
 from ibench.study.doctor.gpu import gpu_checks
 
 __all__ = ["Hardware", "Machine", "cuda_machine", "find_machine", "known_host"]
@@ -183,19 +183,19 @@ def _unknown_host(name: str) -> Host:
     )
 
 
-def _checks(host: Host, number: int, nvml: Any) -> list[Check]:  # noqa: ANN401
+def _checks(host: Host, number: int, nvml: Any) -> list[HealthCheck]:  # noqa: ANN401
     """Checks of the driver and of one GPU: others may be in use."""
     others = re.compile(rf"gpu (?!{number} )\d+ ")
     return [c for c in gpu_checks(host, nvml) if not others.match(c.name)]
 
 
-def _refuse_used(checks: Sequence[Check]) -> None:
+def _refuse_used(checks: Sequence[HealthCheck]) -> None:
     for check in checks:
         if check.state == "fail" and check.name.endswith(" idle"):
             raise UserError(f"{check.name}: {check.found}: {check.remedy}")
 
 
-def _card(host: Host | None, checks: Sequence[Check]) -> tuple[Card | None, str]:
+def _card(host: Host | None, checks: Sequence[HealthCheck]) -> tuple[Card | None, str]:
     """The datasheet, and why there is none.
 
     A PCIe card has the name of its SXM sister, and less of everything: its smaller

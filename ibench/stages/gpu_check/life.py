@@ -14,10 +14,10 @@ from ibench.load.scenario import Measurement, connect
 from ibench.params import Scenario
 from ibench.records import GpuUse, Launch, PhaseSummary, RequestSpec
 from ibench.serving.gpu import GpuMeter, energy_per_token_j
-from ibench.stages.gpu_check.record import Finding, PhaseFound
+from ibench.stages.gpu_check.record import PhaseFound, ScenarioFinding
 from ibench.stages.gpu_check.roofline import Bounds, Lengths, bounds, objective_bound
 from ibench.stages.gpu_check.settings import ScenarioId
-from ibench.stages.gpu_check.task import Check, Task
+from ibench.stages.gpu_check.task import CheckRun, Task
 from ibench.stages.gpu_check.workload import parts_of
 from ibench.workloads import Workload
 
@@ -28,13 +28,13 @@ __all__ = ["Asked"]
 class Asked:
     """One engine and the model that it serves, asked one scenario after the other."""
 
-    check: Check
+    check: CheckRun
     task: Task
     model_dir: Path
 
     def measure(
         self, running: Running, name: ScenarioId, workload: Workload
-    ) -> Finding:
+    ) -> ScenarioFinding:
         """Measure one scenario; whatever the server does is a finding."""
         scenario, _ = self.task.scenarios[name]
         started = time.monotonic()
@@ -58,12 +58,14 @@ class Asked:
         facts |= _outcome(measured)
         facts |= _energy(meter.use() if is_cuda else None, measured)
         facts |= self._phases(scenario, workload, measured)
-        return Finding.model_validate(facts)
+        return ScenarioFinding.model_validate(facts)
 
-    def failed(self, launch: Launch, name: ScenarioId, reason: str) -> Finding:
+    def failed(self, launch: Launch, name: ScenarioId, reason: str) -> ScenarioFinding:
         """Make the finding of a scenario that could not be measured."""
         facts = self._facts(launch, name)
-        return Finding.model_validate(facts | {"outcome": "failed", "reason": reason})
+        return ScenarioFinding.model_validate(
+            facts | {"outcome": "failed", "reason": reason}
+        )
 
     def _facts(self, launch: Launch, name: ScenarioId) -> dict[str, object]:
         scenario, _ = self.task.scenarios[name]

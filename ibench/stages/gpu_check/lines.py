@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ibench.stages.gpu_check.record import CheckRecord, Finding
-from ibench.stages.gpu_check.settings import Published, ScenarioId
+from ibench.stages.gpu_check.record import CheckRecord, ScenarioFinding
+from ibench.stages.gpu_check.settings import PaperBaseline, ScenarioId
 from ibench.terminal import Part, Table
 
 __all__ = ["check_parts"]
@@ -63,7 +63,7 @@ def _phases(record: CheckRecord) -> Table:
     return Table((*names, ">req/s", ">%"), rows)
 
 
-def _phase(found: Sequence[Finding], name: str) -> Iterator[Sequence[str]]:
+def _phase(found: Sequence[ScenarioFinding], name: str) -> Iterator[Sequence[str]]:
     """Rows of one phase: engines, then the bounds of each set of requests."""
     pairs = [(f, p) for f in found for p in f.phases if p.name == name]
     label = f"   {name}, {pairs[0][1].concurrency} in flight"
@@ -99,7 +99,7 @@ def _scores(record: CheckRecord) -> Table:
     return Table(names, rows)
 
 
-def _score(f: Finding, base: float | None) -> Iterator[Sequence[str]]:
+def _score(f: ScenarioFinding, base: float | None) -> Iterator[Sequence[str]]:
     """An engine's row and that of its bound; scaled lengths have no base."""
     share = _share(f.objective, f.objective_bound)
     rows = [(f.engine, f.objective, share)]
@@ -110,7 +110,7 @@ def _score(f: Finding, base: float | None) -> Iterator[Sequence[str]]:
         yield "", name, _native(f.scenario, value), times, percent
 
 
-def _name(paper: Published) -> str:
+def _name(paper: PaperBaseline) -> str:
     return f"PyTorch baseline, {paper.hardware}"
 
 
@@ -178,7 +178,7 @@ def _scenarios(record: CheckRecord) -> list[ScenarioId]:
     return sorted({f.scenario for f in record.findings})
 
 
-def _ordered(record: CheckRecord) -> list[Finding]:
+def _ordered(record: CheckRecord) -> list[ScenarioFinding]:
     return sorted(record.findings, key=lambda f: (f.scenario, f.engine))
 
 

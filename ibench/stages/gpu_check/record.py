@@ -13,10 +13,17 @@ from ibench.files import write_atomic
 from ibench.records import Closed, GpuUse, Sha256
 from ibench.stages.gpu_check.hardware import Hardware
 from ibench.stages.gpu_check.roofline import Bounds, Card
-from ibench.stages.gpu_check.settings import Published, ScenarioId
+from ibench.stages.gpu_check.settings import PaperBaseline, ScenarioId
 from ibench.stages.gpu_check.shape import Shape
 
-__all__ = ["RECORD", "CheckRecord", "Finding", "PhaseFound", "keep", "resume"]
+__all__ = [
+    "RECORD",
+    "CheckRecord",
+    "PhaseFound",
+    "ScenarioFinding",
+    "resume",
+    "write_check",
+]
 
 RECORD = "record.json"
 
@@ -41,7 +48,7 @@ class PhaseFound(Closed):
     bounds: Bounds | None = Field(description="None for a card without a datasheet")
 
 
-class Finding(Closed):
+class ScenarioFinding(Closed):
     """One engine on one scenario."""
 
     engine: str
@@ -71,17 +78,17 @@ class CheckRecord(Closed):
     shape: Shape
     hardware: Hardware
     card: Card | None
-    published: Published
-    findings: tuple[Finding, ...] = ()
+    published: PaperBaseline
+    findings: tuple[ScenarioFinding, ...] = ()
 
-    def finding(self, engine: str, scenario: str) -> Finding | None:
+    def finding(self, engine: str, scenario: str) -> ScenarioFinding | None:
         """What was found for a pair, if it was tried."""
         return next(
             (f for f in self.findings if (f.engine, f.scenario) == (engine, scenario)),
             None,
         )
 
-    def with_finding(self, found: Finding) -> CheckRecord:
+    def with_finding(self, found: ScenarioFinding) -> CheckRecord:
         """The record with a pair measured, again or for the first time."""
         others = [
             f
@@ -91,7 +98,7 @@ class CheckRecord(Closed):
         return self.model_copy(update={"findings": (*others, found)})
 
 
-def keep(folder: Path, record: CheckRecord) -> None:
+def write_check(folder: Path, record: CheckRecord) -> None:
     """Write the record, whole or not at all."""
     data = json.dumps(record.model_dump(mode="json"), indent=1, ensure_ascii=False)
     write_atomic(folder / RECORD, (data + "\n").encode())

@@ -6,22 +6,27 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ibench.load.life import Life, Running, live
+from ibench.load.life import Life, Running, serve_while_used
 from ibench.methods.folder import write_launcher
 from ibench.serving.engines import launcher_script
 from ibench.serving.launch import House, RunningServer, launch_anywhere
 from ibench.serving.sandbox import detect
 from ibench.stages.gpu_check.life import Asked
 from ibench.stages.gpu_check.model import ensure_model
-from ibench.stages.gpu_check.record import CheckRecord, Finding, keep, resume
+from ibench.stages.gpu_check.record import (
+    CheckRecord,
+    ScenarioFinding,
+    resume,
+    write_check,
+)
 from ibench.stages.gpu_check.settings import ScenarioId
-from ibench.stages.gpu_check.task import Check, Task
-from ibench.stages.gpu_check.workload import Sampler
+from ibench.stages.gpu_check.task import CheckRun, Task
+from ibench.stages.gpu_check.workload import RequestSampler
 
 __all__ = ["run_check"]
 
 
-def run_check(check: Check) -> CheckRecord:
+def run_check(check: CheckRun) -> CheckRecord:
     """Measure what is missing; the record is kept after every scenario.
 
     A pair that failed is tried again.
@@ -38,12 +43,12 @@ def run_check(check: Check) -> CheckRecord:
         check.machine.hardware.device,
         check.say,
     )
-    sampler = Sampler(model_dir, check.settings.warmup_output_tokens)
+    sampler = RequestSampler(model_dir, check.settings.warmup_output_tokens)
 
-    def take(found: Finding) -> None:
+    def take(found: ScenarioFinding) -> None:
         nonlocal record
         record = record.with_finding(found)
-        keep(check.folder, record)
+        write_check(check.folder, record)
         check.say(_progress(found))
 
     for task, names in todo:
@@ -58,12 +63,12 @@ def _missing(record: CheckRecord, task: Task) -> list[ScenarioId]:
 
 
 def _measure(
-    check: Check,
+    check: CheckRun,
     task: Task,
     names: Sequence[ScenarioId],
     model_dir: Path,
-    sampler: Sampler,
-    take: Callable[[Finding], None],
+    sampler: RequestSampler,
+    take: Callable[[ScenarioFinding], None],
 ) -> None:
     """Launch, measure every missing scenario, stop; each is taken when it is there."""
     warmup = check.settings.measure.warmup_requests
@@ -78,7 +83,7 @@ def _measure(
     check.say(f"{engine}: launch")
     with tempfile.TemporaryDirectory(prefix="ibench-gpu-check-") as top:
         place = Path(top) / "server"
-        life = live(lambda: _launched(check, task, place, model_dir), use)
+        life = serve_while_used(lambda: _launched(check, task, place, model_dir), use)
     if life.launch.ready_s is None:
         check.say(f"{engine}: {life.outcome}: {life.detail}")
         check.say(life.launch.log_tail)
@@ -86,7 +91,9 @@ def _measure(
             take(asked.failed(life.launch, name, f"server {life.outcome}"))
 
 
-def _launched(check: Check, task: Task, folder: Path, model_dir: Path) -> RunningServer:
+def _launched(
+    check: CheckRun, task: Task, folder: Path, model_dir: Path
+) -> RunningServer:
     config = task.run.config[check.machine.hardware.device]
     write_launcher(folder, launcher_script(task.engine, dict(config)))
     logs = check.folder / "logs"
@@ -102,7 +109,7 @@ def _launched(check: Check, task: Task, folder: Path, model_dir: Path) -> Runnin
     )
 
 
-def _progress(found: Finding) -> str:
+def _progress(found: ScenarioFinding) -> str:
     done = sum(p.completed for p in found.phases)
     asked = sum(p.requests for p in found.phases)
     took = "" if found.wall_s is None else f" in {found.wall_s:.1f} s"

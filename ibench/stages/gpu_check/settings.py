@@ -19,7 +19,7 @@ __all__ = [
     "Device",
     "EngineRun",
     "GpuCheck",
-    "Published",
+    "PaperBaseline",
     "ScenarioId",
     "load_settings",
     "needed_gpu_bytes",
@@ -45,7 +45,7 @@ class EngineRun(Closed):
         return self
 
 
-class Published(Closed):
+class PaperBaseline(Closed):
     """The paper's PyTorch baseline: one number a scenario, the one that scores it."""
 
     source: str
@@ -73,7 +73,7 @@ class GpuCheck(Closed):
     engines: dict[str, EngineRun]
     warmup_output_tokens: int = Field(ge=2, description="warm-up answers are cut")
     measure: Measure
-    published: Published
+    published: PaperBaseline
 
 
 def load_settings(params: Path) -> GpuCheck:

@@ -23,7 +23,7 @@ from ibench.stages.gpu_check.settings import (
 )
 from ibench.stages.gpu_check.shape import Shape
 
-__all__ = ["Check", "Task"]
+__all__ = ["CheckRun", "Task"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Check:
+class CheckRun:
     """Settings, machine, what is asked of whom, and where things are kept.
 
     Args:

@@ -19,7 +19,7 @@ from ibench.workloads import (
     stdlib_documents,
 )
 
-__all__ = ["Sampler", "parts_of"]
+__all__ = ["RequestSampler", "parts_of"]
 
 
 def parts_of(scenario: Scenario, workload: Workload) -> list[Sequence[RequestSpec]]:
@@ -29,7 +29,7 @@ def parts_of(scenario: Scenario, workload: Workload) -> list[Sequence[RequestSpe
     return [workload.requests[first:end] for first, end in pairs]
 
 
-class Sampler:
+class RequestSampler:
     """Draws request sets for one model; documents are counted once.
 
     Args:

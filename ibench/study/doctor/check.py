@@ -8,12 +8,12 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from ibench.terminal import Part, Table
 
-__all__ = ["Check", "State", "doctor_parts"]
+__all__ = ["HealthCheck", "State", "doctor_parts"]
 
 State: TypeAlias = Literal["ok", "warn", "fail"]
 
 
-class Check(NamedTuple):
+class HealthCheck(NamedTuple):
     """What was looked at, how it stands and, where it does not stand well, a remedy."""
 
     name: str
@@ -22,7 +22,7 @@ class Check(NamedTuple):
     remedy: str = ""
 
 
-def doctor_parts(checks: Sequence[Check]) -> list[Part]:
+def doctor_parts(checks: Sequence[HealthCheck]) -> list[Part]:
     """Put checks below each other, a remedy below the check that needs it, and sums."""
     rows: list[tuple[str, str, str]] = []
     for check in checks:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from ibench.errors import UserError
 from ibench.study.definition import Study
-from ibench.study.doctor.check import Check
+from ibench.study.doctor.check import HealthCheck
 from ibench.workloads.hub.lock import locked_place
 from ibench.workloads.hub.sources import sources_of
 
 __all__ = ["data_checks"]
 
 
-def data_checks(study: Study, cache: Path) -> list[Check]:
+def data_checks(study: Study, cache: Path) -> list[HealthCheck]:
     """Look for every source by the lock, without reading it, and for the sets."""
     name = study.profile.name
     checks = []
@@ -24,20 +24,20 @@ def data_checks(study: Study, cache: Path) -> list[Check]:
             folder = locked_place(source, cache, study.params, name)
         except UserError as error:
             found, _, remedy = str(error).rpartition(": ")
-            checks.append(Check(label, "fail", found, remedy))
+            checks.append(HealthCheck(label, "fail", found, remedy))
         else:
-            checks.append(Check(label, "ok", f"complete in {folder}"))
+            checks.append(HealthCheck(label, "ok", f"complete in {folder}"))
     if study.model.kind == "embedded":
         there = any((cache / "models").glob("*/config.json"))
         found = "trained" if there else "trained on first use, two minutes"
-        checks.append(Check("embedded model", "ok", found))
+        checks.append(HealthCheck("embedded model", "ok", found))
     index = cache / "workloads" / f"{name}.json"
     if index.is_file():
         sets = len(json.loads(index.read_bytes()))
         checks.append(
-            Check("request sets", "ok", f"{sets} made by the last `make data`")
+            HealthCheck("request sets", "ok", f"{sets} made by the last `make data`")
         )
     else:
         remedy = f"run `make data PROFILE={name}`; else each is made on first use"
-        checks.append(Check("request sets", "warn", "not made yet", remedy))
+        checks.append(HealthCheck("request sets", "warn", "not made yet", remedy))
     return checks

@@ -16,9 +16,9 @@ import psutil
 from ibench.params.hosts import Host
 from ibench.serving.processes import free_port
 from ibench.serving.sandbox import detect
-from ibench.study.doctor.check import Check, State
+from ibench.study.doctor.check import HealthCheck, State
 
-__all__ = ["Machine", "machine_checks", "read_machine"]
+__all__ = ["MachineReadings", "machine_checks", "read_machine"]
 
 _GIB = 1024**3
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
@@ -29,7 +29,7 @@ _OPEN_FILES = 4096  # 64 streams, a server, a kernel, and room
 _STREAMS_FILES = 1024
 
 
-class Machine(NamedTuple):
+class MachineReadings(NamedTuple):
     """Readings of a machine; what cannot be read is ``None``."""
 
     cpus: int
@@ -49,7 +49,7 @@ class Machine(NamedTuple):
     is_writable: bool
 
 
-def read_machine(results: Path, cache: Path) -> Machine:
+def read_machine(results: Path, cache: Path) -> MachineReadings:
     """Read everything once; changes nothing."""
     folder = _existing(results)
     shm = Path(_SHM)
@@ -59,7 +59,7 @@ def read_machine(results: Path, cache: Path) -> Machine:
     except OSError:
         port = None
     hub = cache / "hub"
-    return Machine(
+    return MachineReadings(
         cpus=len(os.sched_getaffinity(0)),
         load_1min=os.getloadavg()[0],
         available_bytes=_available(),
@@ -78,7 +78,7 @@ def read_machine(results: Path, cache: Path) -> Machine:
     )
 
 
-def machine_checks(host: Host, machine: Machine) -> list[Check]:
+def machine_checks(host: Host, machine: MachineReadings) -> list[HealthCheck]:
     """Hold readings against what a host should have."""
     return [
         _cpus(host, machine),
@@ -95,105 +95,109 @@ def machine_checks(host: Host, machine: Machine) -> list[Check]:
     ]
 
 
-def _cpus(host: Host, machine: Machine) -> Check:
+def _cpus(host: Host, machine: MachineReadings) -> HealthCheck:
     found = f"{machine.cpus} cores"
     if machine.cpus < host.cpus:
         remedy = f"host {host.name} has {host.cpus}: give this process more"
-        return Check("processor", "warn", found, remedy)
-    return Check("processor", "ok", found)
+        return HealthCheck("processor", "warn", found, remedy)
+    return HealthCheck("processor", "ok", found)
 
 
-def _load(machine: Machine) -> Check:
+def _load(machine: MachineReadings) -> HealthCheck:
     found = f"{machine.load_1min:.2f} over the last minute"
     if machine.load_1min > _LOAD_SHARE * machine.cpus:
         remedy = "find what runs (top) and wait: latencies are measured on these cores"
-        return Check("load", "warn", found, remedy)
-    return Check("load", "ok", found)
+        return HealthCheck("load", "warn", found, remedy)
+    return HealthCheck("load", "ok", found)
 
 
-def _governor(machine: Machine) -> Check:
+def _governor(machine: MachineReadings) -> HealthCheck:
     governor = machine.governor
     if governor in (None, "performance"):
-        return Check("frequency governor", "ok", governor or "none to set")
+        return HealthCheck("frequency governor", "ok", governor or "none to set")
     remedy = "cpupower frequency-set -g performance"
-    return Check("frequency governor", "warn", str(governor), remedy)
+    return HealthCheck("frequency governor", "warn", str(governor), remedy)
 
 
-def _memory(host: Host, machine: Machine) -> Check:
+def _memory(host: Host, machine: MachineReadings) -> HealthCheck:
     available = machine.available_bytes / _GIB
     found = f"{available:.1f} GiB available"
     if available < host.memory_gib:
         remedy = f"host {host.name} needs {host.memory_gib:g} GiB: end other work"
-        return Check("memory", "fail", found, remedy)
-    return Check("memory", "ok", found)
+        return HealthCheck("memory", "fail", found, remedy)
+    return HealthCheck("memory", "ok", found)
 
 
-def _shm(host: Host, machine: Machine) -> Check:
+def _shm(host: Host, machine: MachineReadings) -> HealthCheck:
     if machine.shm_bytes is None:
-        return Check(_SHM, "warn", "absent", "mount a tmpfs there")
+        return HealthCheck(_SHM, "warn", "absent", "mount a tmpfs there")
     found = f"{machine.shm_bytes / _GIB:.2f} GiB"
     if host.gpu is not None and machine.shm_bytes < _GIB:
         remedy = "engines pass tensors there: start the container with --shm-size 8g"
-        return Check(_SHM, "warn", found, remedy)
-    return Check(_SHM, "ok", found)
+        return HealthCheck(_SHM, "warn", found, remedy)
+    return HealthCheck(_SHM, "ok", found)
 
 
-def _disk(host: Host, machine: Machine) -> Check:
+def _disk(host: Host, machine: MachineReadings) -> HealthCheck:
     free, held = machine.free_bytes / _GIB, machine.cached_bytes / _GIB
     found = f"{free:.1f} GiB free at {machine.results}, {held:.1f} fetched"
     if not machine.is_writable:
-        return Check(
+        return HealthCheck(
             "disk", "fail", f"{machine.results}: not writable", "mend its owner"
         )
     if free + held < host.disk_gib:
         remedy = f"model, engines and results take {host.disk_gib:g} GiB: make room"
-        return Check("disk", "fail", found, remedy)
-    return Check("disk", "ok", found)
+        return HealthCheck("disk", "fail", found, remedy)
+    return HealthCheck("disk", "ok", found)
 
 
-def _open_files(machine: Machine) -> Check:
+def _open_files(machine: MachineReadings) -> HealthCheck:
     found = f"{machine.open_files} at most"
     if machine.open_files >= _OPEN_FILES:
-        return Check("open files", "ok", found)
+        return HealthCheck("open files", "ok", found)
     state: State = "fail" if machine.open_files < _STREAMS_FILES else "warn"
-    return Check("open files", state, found, f"ulimit -n {_OPEN_FILES}")
+    return HealthCheck("open files", state, found, f"ulimit -n {_OPEN_FILES}")
 
 
-def _port(machine: Machine) -> Check:
+def _port(machine: MachineReadings) -> HealthCheck:
     if machine.port is None:
         remedy = "nothing can listen on 127.0.0.1: end what holds its ports"
-        return Check("ports", "fail", "none free on loopback", remedy)
-    return Check("ports", "ok", f"free on loopback, for example {machine.port}")
+        return HealthCheck("ports", "fail", "none free on loopback", remedy)
+    return HealthCheck("ports", "ok", f"free on loopback, for example {machine.port}")
 
 
-def _namespaces(machine: Machine) -> Check:
+def _namespaces(machine: MachineReadings) -> HealthCheck:
     if machine.sandbox == "process_group":
         remedy = (
             "agents and servers would see the whole disk: install bubblewrap and allow "
             "user namespaces (sysctl kernel.unprivileged_userns_clone=1 "
             "user.max_user_namespaces=15000)"
         )
-        return Check("namespaces", "warn", "none: processes are not hidden", remedy)
-    return Check("namespaces", "ok", machine.sandbox)
+        return HealthCheck(
+            "namespaces", "warn", "none: processes are not hidden", remedy
+        )
+    return HealthCheck("namespaces", "ok", machine.sandbox)
 
 
-def _monotonic(machine: Machine) -> Check:
+def _monotonic(machine: MachineReadings) -> HealthCheck:
     found = (
         f"{machine.clocksource or 'unknown source'}, {machine.clock_step_ns} ns a read"
     )
     if machine.clocksource not in (None, *_FAST_CLOCKS):
         remedy = "reads of this clock are slow: boot with a stable TSC (tsc=reliable)"
-        return Check("monotonic clock", "warn", found, remedy)
-    return Check("monotonic clock", "ok", found)
+        return HealthCheck("monotonic clock", "warn", found, remedy)
+    return HealthCheck("monotonic clock", "ok", found)
 
 
-def _wall_clock(machine: Machine) -> Check:
+def _wall_clock(machine: MachineReadings) -> HealthCheck:
     if machine.is_synchronised is None:
-        return Check("wall clock", "ok", "synchronisation unknown; only dates use it")
+        return HealthCheck(
+            "wall clock", "ok", "synchronisation unknown; only dates use it"
+        )
     if not machine.is_synchronised:
         remedy = "timedatectl set-ntp true; dates in records may be off, durations not"
-        return Check("wall clock", "warn", "not synchronised", remedy)
-    return Check("wall clock", "ok", "synchronised")
+        return HealthCheck("wall clock", "warn", "not synchronised", remedy)
+    return HealthCheck("wall clock", "ok", "synchronised")
 
 
 def _existing(path: Path) -> Path:

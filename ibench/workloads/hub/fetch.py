@@ -14,7 +14,7 @@ from ibench.errors import DataError
 from ibench.params.data_lock import LockedFile
 from ibench.workloads.hub.hub import (
     HUB_NOTES,
-    Listed,
+    HubFile,
     download,
     explained,
     is_as_listed,
@@ -87,7 +87,7 @@ def fetch(
     return folder
 
 
-def _check_room(source: Source, partial: Path, listed: Mapping[str, Listed]) -> None:
+def _check_room(source: Source, partial: Path, listed: Mapping[str, HubFile]) -> None:
     """Refuse before the first byte what cannot end well; quotas show only later."""
     there = sum(p.stat().st_size for p in partial.rglob("*") if p.is_file())
     missing = max(0, sum(entry.bytes for entry in listed.values()) - there)
@@ -111,7 +111,7 @@ def _verify(folder: Path, locked: Files) -> None:
 
 
 def _compare_with_hub(
-    partial: Path, listed: Mapping[str, Listed], found: Files
+    partial: Path, listed: Mapping[str, HubFile], found: Files
 ) -> None:
     for name, entry in listed.items():
         path = partial / name

@@ -12,13 +12,13 @@ from typing import NamedTuple
 from ibench.errors import DataError, IbenchError, OfflineError
 from ibench.workloads.hub.sources import Source
 
-__all__ = ["HUB_NOTES", "Listed", "download", "explained", "is_as_listed", "listing"]
+__all__ = ["HUB_NOTES", "HubFile", "download", "explained", "is_as_listed", "listing"]
 
 HUB_NOTES = ".cache"  # what huggingface_hub keeps beside the files it brings
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-class Listed(NamedTuple):
+class HubFile(NamedTuple):
     """What the hub says of one file of a commit."""
 
     bytes: int
@@ -26,7 +26,7 @@ class Listed(NamedTuple):
     git_id: str
 
 
-def listing(source: Source, endpoint: str | None = None) -> dict[str, Listed]:
+def listing(source: Source, endpoint: str | None = None) -> dict[str, HubFile]:
     """Ask the hub which of a source's files the commit holds.
 
     Raises:
@@ -42,7 +42,7 @@ def listing(source: Source, endpoint: str | None = None) -> dict[str, Listed]:
         recursive=True,
     )
     found = {
-        entry.path: Listed(
+        entry.path: HubFile(
             entry.size, entry.lfs.sha256 if entry.lfs else None, entry.blob_id
         )
         for entry in tree
@@ -71,7 +71,7 @@ def download(source: Source, folder: Path, endpoint: str | None = None) -> None:
     )
 
 
-def is_as_listed(path: Path, listed: Listed, sha256: str) -> bool:
+def is_as_listed(path: Path, listed: HubFile, sha256: str) -> bool:
     """Whether a file with this SHA-256 has the content that the hub lists.
 
     Small files are listed by their Git id, large ones by their SHA-256.

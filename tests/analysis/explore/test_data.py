@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ibench import REPOSITORY
-from ibench.analysis.explore.data import Source, find_source
+from ibench.analysis.explore.data import PanelData, find_source
 from ibench.analysis.explore.pictures import PICTURES, write_pictures
 from ibench.errors import CorruptResultError, ParameterError
 from ibench.study.definition import Study
@@ -14,11 +14,11 @@ from tests.analysis.explore.studies import PROFILE
 RECORD = Path("a") / "m00" / "10000-20000" / "gating" / "record.json"
 
 
-def look(study: Study) -> Source:
+def look(study: Study) -> PanelData:
     return find_source(PROFILE, params=str(study.params), results=str(study.results))
 
 
-def test_a_profile_with_runs_is_taken(own: Source) -> None:
+def test_a_profile_with_runs_is_taken(own: PanelData) -> None:
     assert own.name == "profile many, 24 of 24 runs"
     assert own.sentence().startswith("**Data: profile `many`**, 24 of 24")
     assert len(own.frame()) == len(own.runs) == 24
@@ -47,7 +47,7 @@ def test_an_unreadable_record_leaves_the_published_numbers(explored: Study) -> N
     assert "edited after it was written" in source.sentence()
 
 
-def test_without_runs_the_published_numbers_say_so(printed: Source) -> None:
+def test_without_runs_the_published_numbers_say_so(printed: PanelData) -> None:
     assert printed.runs == ()
     assert printed.frame().empty
     assert printed.name == "published numbers"

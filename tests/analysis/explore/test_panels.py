@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ibench.analysis.explore.data import Source
+from ibench.analysis.explore.data import PanelData
 from ibench.analysis.explore.panels import (
     Panel,
     compare_panel,
@@ -15,7 +15,7 @@ from ibench.analysis.explore.panels import (
 from ibench.errors import CorruptResultError
 
 # A control and another value for it, for runs of our own and for published numbers.
-MOVES: list[tuple[Callable[[Source], Panel], str, object, object]] = [
+MOVES: list[tuple[Callable[[PanelData], Panel], str, object, object]] = [
     (time_budget_panel, "t_s", 7200.0, 7200.0),
     (threshold_panel, "tau", 0.5, 0.97),
     (threshold_panel, "judge", True, False),
@@ -27,10 +27,10 @@ MOVES: list[tuple[Callable[[Source], Panel], str, object, object]] = [
 @pytest.mark.parametrize("which", [0, 1], ids=["own", "printed"])
 @pytest.mark.parametrize("move", MOVES, ids=lambda m: f"{m[0].__name__}-{m[1]}")
 def test_a_moved_control_changes_text_and_picture(
-    move: tuple[Callable[[Source], Panel], str, object, object],
+    move: tuple[Callable[[PanelData], Panel], str, object, object],
     which: int,
-    own: Source,
-    printed: Source,
+    own: PanelData,
+    printed: PanelData,
 ) -> None:
     make, name, *values = move
     panel = make((own, printed)[which])
@@ -41,7 +41,7 @@ def test_a_moved_control_changes_text_and_picture(
     assert bytes(panel.picture.value).startswith(b"\x89PNG")
 
 
-def test_the_box_holds_controls_text_and_picture(printed: Source) -> None:
+def test_the_box_holds_controls_text_and_picture(printed: PanelData) -> None:
     panel = threshold_panel(printed)
     assert list(panel.box.children) == [
         *panel.controls.values(), panel.text, panel.picture,
@@ -57,7 +57,7 @@ def test_a_refusal_is_a_text_and_not_a_traceback() -> None:
     assert bytes(panel.picture.value) == b""
 
 
-def test_a_filter_that_hides_the_chosen_run_keeps_its_picture(own: Source) -> None:
+def test_a_filter_that_hides_the_chosen_run_keeps_its_picture(own: PanelData) -> None:
     panel = runs_panel(own)
     table = panel.controls["rows"]
     table.selected_rows = [5]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ibench.analysis.explore.data import Source
+from ibench.analysis.explore.data import PanelData
 from ibench.analysis.explore.runs import RunsView, request_figure, requests_of
 from ibench.records import FailureKind
 from ibench.study.definition import Study
@@ -35,7 +35,7 @@ def test_nothing_but_failures_is_drawn_too() -> None:
     assert len(request_figure(made, "t").axes) == 2
 
 
-def test_the_table_has_a_row_a_run_with_units(own: Source) -> None:
+def test_the_table_has_a_row_a_run_with_units(own: PanelData) -> None:
     view = RunsView(own)
     table = view.table()
     assert len(table) == 24
@@ -45,7 +45,7 @@ def test_the_table_has_a_row_a_run_with_units(own: Source) -> None:
         assert f"<b>{own.runs[i].method}</b>" in view.text(i)
 
 
-def test_a_row_shows_its_own_requests(own: Source) -> None:
+def test_a_row_shows_its_own_requests(own: PanelData) -> None:
     view = RunsView(own)
     row = next(i for i, r in enumerate(own.runs) if len(r.evidence.phases) == 3)
     figure = view.figure(row)
@@ -54,7 +54,7 @@ def test_a_row_shows_its_own_requests(own: Source) -> None:
     assert figure.get_suptitle().startswith(f"{own.runs[row].method}, C")
 
 
-def test_missing_tables_are_said(own: Source, explored: Study) -> None:
+def test_missing_tables_are_said(own: PanelData, explored: Study) -> None:
     path = explored.root / own.finished[0][0].path / "relaunch" / "requests.parquet"
     kept = path.read_bytes()
     path.unlink()
@@ -65,7 +65,7 @@ def test_missing_tables_are_said(own: Source, explored: Study) -> None:
     assert "requests.parquet" in figure.axes[0].texts[0].get_text()
 
 
-def test_published_rows_stand_among_their_field(printed: Source) -> None:
+def test_published_rows_stand_among_their_field(printed: PanelData) -> None:
     view = RunsView(printed)
     table = view.table()
     assert len(table) == 4 * (21 + 39)

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from ibench.analysis.explore.data import Source
+from ibench.analysis.explore.data import PanelData
 from ibench.analysis.explore.rejudge import Rejudged, judge_again, open_rejudged
 from ibench.analysis.explore.threshold import (
-    Rules,
+    ThresholdRules,
     Thresholds,
     published_board,
     published_outcomes,
@@ -21,12 +21,12 @@ from ibench.study.judging import Case, open_case
 
 
 @pytest.fixture(scope="module")
-def mine(own: Source) -> Thresholds:
+def mine(own: PanelData) -> Thresholds:
     return Thresholds(own)
 
 
 @pytest.fixture(scope="module")
-def theirs(printed: Source) -> Thresholds:
+def theirs(printed: PanelData) -> Thresholds:
     return Thresholds(printed)
 
 
@@ -40,7 +40,7 @@ def _case(study: Study, cell: Cell, run: Run) -> Case:
 
 @pytest.mark.parametrize("tau", [0.3, 0.5, 0.501, 0.9, 0.95, 1.0])
 def test_every_tau_between_gives_what_the_gate_gives(
-    own: Source, explored: Study, tau: float
+    own: PanelData, explored: Study, tau: float
 ) -> None:
     for cell, run in own.finished[:3]:
         path = Cell(cell.scenario, "baseline", cell.seeds).path / "baseline"
@@ -61,7 +61,7 @@ def test_every_tau_between_gives_what_the_gate_gives(
 
 
 def test_the_explorer_judges_a_forced_engine_as_stage_4_does(
-    own: Source, explored: Study
+    own: PanelData, explored: Study
 ) -> None:
     cell, run = own.finished[0]
     case = _case(explored, cell, run)._replace(forced_engine="vllm")
@@ -70,7 +70,7 @@ def test_the_explorer_judges_a_forced_engine_as_stage_4_does(
 
 
 def test_a_recorded_violation_counts_while_the_judge_is_on(
-    own: Source, explored: Study
+    own: PanelData, explored: Study
 ) -> None:
     cell, run = own.finished[2]
     verdict = run.verdict.model_copy(update={"judge": "violation"})
@@ -86,7 +86,7 @@ def test_a_recorded_violation_counts_while_the_judge_is_on(
 
 
 def test_tau_moves_outcomes_and_board(mine: Thresholds) -> None:
-    loose, usual = (Rules(t, floor=False, judge=False) for t in (0.5, 0.95))
+    loose, usual = (ThresholdRules(t, floor=False, judge=False) for t in (0.5, 0.95))
     counts = [mine.outcomes(r).set_index("method") for r in (loose, usual)]
     assert counts[0]["ok"].tolist() == [8, 8, 8]
     assert counts[1]["quality"].to_dict() == {"m00": 8, "m01": 8, "m02": 0}
@@ -97,7 +97,9 @@ def test_tau_moves_outcomes_and_board(mine: Thresholds) -> None:
 
 def test_the_floor_lifts_and_never_lowers(mine: Thresholds) -> None:
     plain, floored = (
-        mine.board(Rules(0.5, floor=f, judge=False)).set_index("method")["aggregate"]
+        mine.board(ThresholdRules(0.5, floor=f, judge=False)).set_index("method")[
+            "aggregate"
+        ]
         for f in (False, True)
     )
     assert (floored >= plain.loc[floored.index]).all()
@@ -105,7 +107,7 @@ def test_the_floor_lifts_and_never_lowers(mine: Thresholds) -> None:
 
 
 def test_a_judge_that_was_not_run_gives_no_score(mine: Thresholds) -> None:
-    rules = Rules(0.5, floor=False, judge=True)
+    rules = ThresholdRules(0.5, floor=False, judge=True)
     assert mine.board(rules).empty
     assert mine.outcomes(rules)["incomplete"].sum() == 24
     assert "not run for 24 runs" in mine.text(rules)
@@ -114,7 +116,7 @@ def test_a_judge_that_was_not_run_gives_no_score(mine: Thresholds) -> None:
 
 
 def test_without_tables_the_published_numbers_are_shown(
-    own: Source, explored: Study
+    own: PanelData, explored: Study
 ) -> None:
     cell, _ = own.finished[0]
     path = explored.root / cell.path / "relaunch" / "chunks.parquet"
@@ -142,7 +144,9 @@ def test_the_published_outcomes_are_those_of_the_paper(theirs: Thresholds) -> No
 def test_without_the_judge_flagged_runs_are_undecided(theirs: Thresholds) -> None:
     row = published_outcomes(theirs.data, 0.95, judge=False).loc[0]
     assert (row.ok, row.integrity, row.undecided) == (117, 0, 11)
-    assert "undecided <b>11</b>" in theirs.text(Rules(0.95, floor=False, judge=False))
+    assert "undecided <b>11</b>" in theirs.text(
+        ThresholdRules(0.95, floor=False, judge=False)
+    )
 
 
 def test_the_floor_lifts_one_published_cell(theirs: Thresholds) -> None:
@@ -156,7 +160,9 @@ def test_the_floor_lifts_one_published_cell(theirs: Thresholds) -> None:
 
 def test_the_taus_are_what_the_data_knows(mine: Thresholds, theirs: Thresholds) -> None:
     assert len(theirs.taus()) == 8
-    assert theirs.usual == Rules(0.95, floor=False, judge=True)
+    assert theirs.usual == ThresholdRules(0.95, floor=False, judge=True)
     assert mine.taus()[0] == 0.5
     assert mine.taus()[-1] == 1.0
-    assert "prints a change of 1" in theirs.text(Rules(0.97, floor=False, judge=True))
+    assert "prints a change of 1" in theirs.text(
+        ThresholdRules(0.97, floor=False, judge=True)
+    )

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from ibench.analysis.explore.data import Source
+from ibench.analysis.explore.data import PanelData
 from ibench.analysis.explore.time_budget import (
     Budgets,
     anytime,
@@ -43,7 +43,7 @@ def test_a_run_without_a_valid_evaluation_counts_as_one() -> None:
     assert (row.valid, row.runs) == (1, 2)
 
 
-def test_curves_are_those_of_methods_with_a_budget(own: Source) -> None:
+def test_curves_are_those_of_methods_with_a_budget(own: PanelData) -> None:
     frame = anytime(own.runs)
     assert set(frame.method) == {"m01", "m02"}
     for _, run in frame.groupby(["method", "scenario", "seeds"]):
@@ -55,7 +55,7 @@ def test_curves_are_those_of_methods_with_a_budget(own: Source) -> None:
     }
 
 
-def test_quick_evaluations_count_where_there_are_no_full_ones(own: Source) -> None:
+def test_quick_evaluations_count_where_there_are_no_full_ones(own: PanelData) -> None:
     run = next(r for r in own.runs if r.method == "m02")
     quick = [e for e in run.submission.evaluations if e.quick]
     only = run.submission.model_copy(update={"evaluations": tuple(quick)})
@@ -71,7 +71,7 @@ def _with(run: Run, submission: Submission) -> Run:
     return replace(run, submission=submission)
 
 
-def test_real_runs_are_the_largest_budget_not_beyond(printed: Source) -> None:
+def test_real_runs_are_the_largest_budget_not_beyond(printed: PanelData) -> None:
     real = real_runs(printed.published)
     at = real_at(real, 3.9 * 3600).set_index("model")
     assert set(at.hours) == {2.0}
@@ -81,7 +81,7 @@ def test_real_runs_are_the_largest_budget_not_beyond(printed: Source) -> None:
     assert list(real[real.mark == "site"].hours) == [2.0, 2.0, 2.0]
 
 
-def test_the_slider_moves_what_is_there(own: Source, printed: Source) -> None:
+def test_the_slider_moves_what_is_there(own: PanelData, printed: PanelData) -> None:
     mine, theirs = Budgets(own), Budgets(printed)
     assert mine.choices()[0] == ("0 h", 0.0)
     assert mine.choices()[-1] == ("2 h", 7200.0)
@@ -95,7 +95,7 @@ def test_the_slider_moves_what_is_there(own: Source, printed: Source) -> None:
 
 
 def test_cut_runs_and_real_runs_have_panels_of_their_own(
-    own: Source, printed: Source
+    own: PanelData, printed: PanelData
 ) -> None:
     titles = [a.get_title("left") for a in Budgets(own).figure(3600.0).axes]
     assert titles[0].startswith("One run, cut early")

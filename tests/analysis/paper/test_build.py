@@ -10,7 +10,7 @@ import pytest
 
 from ibench import REPOSITORY
 from ibench.errors import ParameterError, UserError
-from ibench.stages.figures import Build, build
+from ibench.stages.figures import Build, run_notebooks
 
 NAME = "search_and_engines.ipynb"
 
@@ -39,7 +39,7 @@ def todo(plan: Build) -> bool:
 
 def test_a_notebook_runs_once_and_again_when_something_changed(plan: Build) -> None:
     said: list[str] = []
-    assert build(plan, said.append) == 1
+    assert run_notebooks(plan, said.append) == 1
     assert said[0].startswith("search_and_engines: ")
     index = (plan.output / "index.csv").read_text()
     assert "table_19,table,Search grid,paper Table 19," in index
@@ -48,7 +48,7 @@ def test_a_notebook_runs_once_and_again_when_something_changed(plan: Build) -> N
     assert not list(plan.notebooks.glob("kernel-ipc-*"))
     assert not list(plan.notebooks.parent.glob("kernel-ipc-*"))
     before = (plan.output / "tables" / "table_19.csv").read_bytes()
-    assert build(plan, said.append) == 0
+    assert run_notebooks(plan, said.append) == 0
     assert len(said) == 1
 
     assert not todo(plan)
@@ -70,14 +70,14 @@ def test_a_broken_file_is_named_before_a_kernel_starts(plan: Build) -> None:
     path = plan.published / "paper_table12_cost.csv"
     path.write_text(path.read_text().replace("api_usd", "api"))
     with pytest.raises(ParameterError, match="column: 'api_usd': missing"):
-        build(plan, print)
+        run_notebooks(plan, print)
     assert not plan.output.exists()
 
 
 def test_a_failing_notebook_is_one_line_and_leaves_no_stamp(plan: Build) -> None:
     edit(plan, 'sheet.table("table_19")', 'sheet.table("table_02")')
     with pytest.raises(UserError, match=rf"{NAME}: search: artefact: 'table_02'"):
-        build(plan, print)
+        run_notebooks(plan, print)
     assert todo(plan)
     assert not (plan.output / "index.csv").exists()
 
@@ -85,4 +85,4 @@ def test_a_failing_notebook_is_one_line_and_leaves_no_stamp(plan: Build) -> None
 def test_no_notebooks_is_a_mistake(plan: Build) -> None:
     (plan.notebooks / NAME).unlink()
     with pytest.raises(ParameterError, match="holds no notebook"):
-        build(plan, print)
+        run_notebooks(plan, print)

@@ -14,7 +14,7 @@ from ibench.analysis.paper.data import Published
 from ibench.analysis.paper.drawings import Drawn
 from ibench.analysis.paper.publish import latex, markdown, present, write_table
 from ibench.analysis.paper.sheet import open_sheet
-from ibench.analysis.paper.uncertainty import Settings
+from ibench.analysis.paper.uncertainty import DrawSettings
 from ibench.errors import ParameterError, StageError
 from ibench.study.notebook import declared_parameters
 
@@ -22,7 +22,7 @@ NOTEBOOKS = {
     p.stem.split("_")[0]: p
     for p in sorted((REPOSITORY / "notebooks" / "paper").glob("*.ipynb"))
 }
-FEW = Settings(draws=200)
+FEW = DrawSettings(draws=200)
 EVERY = pytest.mark.parametrize("artefact", CATALOGUE.values(), ids=lambda a: a.name)
 
 

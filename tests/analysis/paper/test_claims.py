@@ -11,7 +11,7 @@ from ibench import REPOSITORY
 from ibench.analysis.paper.claims import (
     REGISTRY,
     Checked,
-    Verdict,
+    ClaimVerdict,
     check_claims,
     report,
 )
@@ -37,12 +37,12 @@ def test_every_claim_that_can_be_checked_here_comes_out_as_expected(
 ) -> None:
     assert [i for i, c in checked.items() if c.verdict.is_failure] == []
     verdicts = [c.verdict for c in checked.values()]
-    assert verdicts.count(Verdict.AGREES) >= 60
-    assert verdicts.count(Verdict.KNOWN) >= 30
+    assert verdicts.count(ClaimVerdict.AGREES) >= 60
+    assert verdicts.count(ClaimVerdict.KNOWN) >= 30
 
 
 def test_claims_that_need_a_gpu_say_so(checked: dict[str, Checked]) -> None:
-    left = [c for c in checked.values() if c.verdict is Verdict.NOT_RUN]
+    left = [c for c in checked.values() if c.verdict is ClaimVerdict.NOT_RUN]
     assert {c.claim.tier for c in left} == {"relaunch", "fresh"}
     assert all(c.claim.gpu_hours > 0 and c.claim.human_minutes > 0 for c in left)
 
@@ -141,7 +141,7 @@ def test_a_changed_number_makes_its_claim_fail_and_names_it(
 ) -> None:
     edit(name, old, new)
     checked = check(folder)
-    assert checked[claim].verdict is Verdict.FAILS
+    assert checked[claim].verdict is ClaimVerdict.FAILS
     assert claim in plain(*report(list(checked.values())))[-1]
     # Whatever else a number enters, its file is named.
     assert f"{name}.csv" in checked["files-as-transcribed"].found.note
@@ -157,7 +157,7 @@ def test_an_inconsistency_that_is_gone_is_flagged(folder: Path, edit: Edit) -> N
     edit("site_trajectory_stats", "2026-07-28,share_ship_vllm,0.6322",
          "2026-07-28,share_ship_vllm,0.8530")  # fmt: skip
     checked = check(folder)["vllm-share"]
-    assert checked.verdict is Verdict.RESOLVED
+    assert checked.verdict is ClaimVerdict.RESOLVED
     assert checked.verdict.is_failure
     assert "NOW AGREES" in plain(*report([checked]))[1]
 

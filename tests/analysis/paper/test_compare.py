@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ibench import REPOSITORY
-from ibench.analysis.paper.claims import Verdict, check_claims
+from ibench.analysis.paper.claims import ClaimVerdict, check_claims
 from ibench.analysis.paper.compare import compare, compare_cells, kind_estimates
 from ibench.analysis.paper.data import Published, cells_of
 from ibench.analysis.paper.runs import cells_of_runs, finished_runs
@@ -135,7 +135,7 @@ def test_claims_read_the_records_of_a_profile(study: Study, tmp_path: Path) -> N
     found = {c.claim.id: c for c in checked}
     rerun = found["rerun-vllm-default"]
     assert rerun.found.obtained > 0
-    assert rerun.verdict in (Verdict.AGREES, Verdict.FAILS)
+    assert rerun.verdict in (ClaimVerdict.AGREES, ClaimVerdict.FAILS)
     assert found["rerun-baseline-a"].found.obtained > 0
-    assert found["fresh-smac"].verdict is Verdict.NOT_RUN
+    assert found["fresh-smac"].verdict is ClaimVerdict.NOT_RUN
     assert "0 of 4 scenarios" in found["fresh-smac"].found.note

@@ -16,7 +16,7 @@ from ibench.analysis.paper.statistics import (
     probability_of_improvement,
     rank_intervals,
 )
-from ibench.analysis.paper.uncertainty import Settings, quartiles, ranks
+from ibench.analysis.paper.uncertainty import DrawSettings, quartiles, ranks
 
 
 def cells(**methods: tuple[float, float]) -> pd.DataFrame:
@@ -99,14 +99,14 @@ def test_what_is_twice_as_fast_in_every_draw_is_first() -> None:
 def test_the_leaderboard_of_the_paper_is_open_below_the_first_place(
     data: Published,
 ) -> None:
-    table = ranks(data, Settings(draws=1000)).data.set_index("method")
+    table = ranks(data, DrawSettings(draws=1000)).data.set_index("method")
     assert table.median_rank["Claude Sonnet 4.6"] == 1
     assert table.rank_high["GLM-5"] - table.rank_low["GLM-5"] >= 3
     assert (table.rank_high >= table.rank_low).all()
 
 
 def test_drawn_quartile_ranges_stand_beside_the_printed_ones(data: Published) -> None:
-    table = quartiles(data, Settings(draws=300))
+    table = quartiles(data, DrawSettings(draws=300))
     assert list(table.scenario) == ["A", "B", "C", "D"]
     assert (table.low <= table.drawn_mean_quartile_range).all()
     assert table.drawn_mean_quartile_range.between(0, 3).all()

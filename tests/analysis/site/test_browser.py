@@ -22,7 +22,7 @@ from playwright.sync_api import (
 )
 
 from ibench import REPOSITORY
-from ibench.analysis.site.build import build
+from ibench.analysis.site.build import build_site
 from perf.site import main as measure
 from perf.site import make_trajectories, run_of
 from perf.synthetic import make_study, publish_records
@@ -120,7 +120,9 @@ def site(tmp_path_factory: pytest.TempPathFactory, bundled: Path) -> Path:
     trajectories = make_trajectories(folder / "trajectories", runs)
     published = Path("results", "published")
     out = study.root / "site"
-    build(study, out, published=published, trajectories=trajectories, pages=bundled)
+    build_site(
+        study, out, published=published, trajectories=trajectories, pages=bundled
+    )
     return out
 
 

@@ -14,7 +14,7 @@ from ibench import REPOSITORY
 from ibench.__main__ import main
 from ibench.analysis.scores import aggregate_table, cell_table
 from ibench.analysis.site import build as building
-from ibench.analysis.site.build import LARGEST_PAGE_BYTES, Built, build
+from ibench.analysis.site.build import LARGEST_PAGE_BYTES, BuiltSite, build_site
 from ibench.analysis.site.profile import load_profile
 from ibench.errors import UserError
 from ibench.study.definition import Study
@@ -26,9 +26,9 @@ from tests.analysis.site.reading import index_of, page_of
 PUBLISHED = Path("results", "published")
 
 
-def make(study: Study, pages: Path, trajectories: Path | None = None) -> Built:
+def make(study: Study, pages: Path, trajectories: Path | None = None) -> BuiltSite:
     out = study.root / "site"
-    return build(
+    return build_site(
         study, out, published=PUBLISHED, trajectories=trajectories, pages=pages
     )
 

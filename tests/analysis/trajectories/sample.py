@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ibench.analysis.trajectories.episodes import families_of_walk
-from ibench.analysis.trajectories.events import Event, Run
+from ibench.analysis.trajectories.events import AgentRun, Event
 from ibench.analysis.trajectories.facts import facts_of_walk
 from ibench.analysis.trajectories.reading import Item, number_events
 from ibench.analysis.trajectories.rules import RULES, launcher_written
@@ -66,7 +66,7 @@ def walk_of(head: dict[str, Any], rows: list[Any]) -> Walk:
         )
         for r in rows
     )
-    run = Run(run_id=head["run"], layout="public", source="sample", **head["meta"])
+    run = AgentRun(run_id=head["run"], layout="public", source="sample", **head["meta"])
     return Walk(run, list(number_events(head["run"], items)))
 
 

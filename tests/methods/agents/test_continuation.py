@@ -10,8 +10,8 @@ from ibench.methods.agents.continuation import (
     INFRASTRUCTURE,
     Counts,
     Decision,
-    Rules,
     Turn,
+    TurnRules,
     classify,
     needs_a_person,
     time_left,
@@ -38,8 +38,8 @@ POOL = (
 )
 
 
-def rules(*, resumable: bool = True) -> Rules:
-    return Rules(RULES, resumable=resumable)
+def rules(*, resumable: bool = True) -> TurnRules:
+    return TurnRules(RULES, resumable=resumable)
 
 
 def test_an_agent_that_stops_early_is_resumed() -> None:
@@ -174,14 +174,14 @@ def test_counts_are_taken_up_by_the_next_life() -> None:
     first = rules()
     first.after(Turn(1.0), 1000.0)
     first.after(Turn(1.0), 1000.0)
-    second = Rules(RULES, resumable=True, counts=first.counts)
+    second = TurnRules(RULES, resumable=True, counts=first.counts)
     assert second.after(Turn(1.0), 1000.0) == Decision("end", "finished")
     third = rules()
     for _ in range(3):
         third.after(FAILED, 1000.0)
     assert third.counts == Counts(fresh_starts=2, failures=3)
     third.after(LIMITED, 1000.0)
-    fourth = Rules(RULES, resumable=True, counts=third.counts)
+    fourth = TurnRules(RULES, resumable=True, counts=third.counts)
     assert fourth.after(LIMITED, 1000.0).pause_s == 10.0
 
 

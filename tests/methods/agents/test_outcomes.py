@@ -16,16 +16,16 @@ import pytest
 from ibench import REPOSITORY
 from ibench.errors import InfrastructureError
 from ibench.methods.agents import worker_process
-from ibench.methods.agents.continuation import Counts, Rules, Turn
+from ibench.methods.agents.continuation import Counts, Turn, TurnRules
 from ibench.methods.agents.driver import ScriptDriver, Usage
-from ibench.methods.agents.saved import Saved
+from ibench.methods.agents.saved import SavedSession
 from ibench.methods.agents.session import (
     HURRY_CLOSE_S,
     HURRY_GRACE_S,
     Session,
     run_session,
 )
-from ibench.methods.agents.worker_process import LOST, Worker
+from ibench.methods.agents.worker_process import LOST, WorkerProcess
 from ibench.params import Continuation
 from ibench.serving.processes import Process
 from ibench.serving.sandbox import Sandbox, detect
@@ -49,15 +49,17 @@ for line in sys.stdin:
 
 
 @pytest.fixture
-def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Worker:
+def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WorkerProcess:
     script = tmp_path / "worker.py"
     script.write_text(ECHO)
     monkeypatch.setattr(worker_process, "WORKER", script)
-    return Worker(Path(sys.executable), os.environ, tmp_path / "worker.log", None)
+    return WorkerProcess(
+        Path(sys.executable), os.environ, tmp_path / "worker.log", None
+    )
 
 
 def test_an_answer_that_comes_late_is_not_taken_for_the_next_one(
-    worker: Worker,
+    worker: WorkerProcess,
 ) -> None:
     worker.send("run", wait_s=0.6)
     assert worker.answer(0.1) is None
@@ -68,7 +70,7 @@ def test_an_answer_that_comes_late_is_not_taken_for_the_next_one(
     worker.end()
 
 
-def test_a_worker_that_is_killed_is_the_machines_failure(worker: Worker) -> None:
+def test_a_worker_that_is_killed_is_the_machines_failure(worker: WorkerProcess) -> None:
     worker.send("die")
     for _ in range(2):
         reply = worker.answer(10.0)
@@ -77,7 +79,7 @@ def test_a_worker_that_is_killed_is_the_machines_failure(worker: Worker) -> None
     with pytest.raises(InfrastructureError, match="has ended"):
         worker.ask("trajectory", 10.0)
     assert MACHINE[LOST] is InfrastructureError
-    rules = Rules(Continuation(), resumable=True)
+    rules = TurnRules(Continuation(), resumable=True)
     decision = rules.after(Turn(5.0, LOST), 1000.0)
     assert (decision.action, decision.outcome) == ("end", "driver_lost")
     worker.end()
@@ -159,14 +161,14 @@ def test_a_machine_that_is_wanted_during_the_setup_is_given_back_at_once(
 ) -> None:
     asked = threading.Event()
     threading.Timer(1.0, asked.set).start()
-    earlier = Saved(used_s=7.0, preemptions=1, turns=2, conversation=True)
+    earlier = SavedSession(used_s=7.0, preemptions=1, turns=2, conversation=True)
     started = time.monotonic()
     session = life(
         made(tmp_path, "preparing"), tmp_path, preempted=asked.is_set, saved=earlier
     )
     assert time.monotonic() - started < 1.0 + 3.0
     assert (session.outcome, session.is_over) == ("preempted", False)
-    expected = Saved(used_s=7.0, preemptions=2, turns=2, conversation=True)
+    expected = SavedSession(used_s=7.0, preemptions=2, turns=2, conversation=True)
     assert session.state == expected
     assert gone(f"sleep\0{MARKER}", within_s=1.0)
 
@@ -187,9 +189,9 @@ def test_a_setup_that_fails_by_itself_is_still_an_error(tmp_path: Path) -> None:
 def test_the_rules_counts_survive_a_preemption(tmp_path: Path) -> None:
     counts = Counts(fresh_starts=2, idle=1, refusals=3, failures=4)
     names = ("fresh_starts", "idle", "refusals", "failures")
-    earlier = Saved(**{name: getattr(counts, name) for name in names})
+    earlier = SavedSession(**{name: getattr(counts, name) for name in names})
     earlier.write(tmp_path / "session.json")
-    saved = Saved.read(tmp_path / "session.json")
+    saved = SavedSession.read(tmp_path / "session.json")
     session = life(
         made(tmp_path, "scripted", "sleep 60"),
         tmp_path,
@@ -206,7 +208,7 @@ def test_the_rules_counts_survive_a_preemption(tmp_path: Path) -> None:
 def test_a_state_without_counts_is_read(tmp_path: Path) -> None:
     path = tmp_path / "session.json"
     path.write_text('{"used_s": 3.0, "pauses": [], "fresh_starts": 2}')
-    assert Saved.read(path) == Saved(used_s=3.0, fresh_starts=2)
+    assert SavedSession.read(path) == SavedSession(used_s=3.0, fresh_starts=2)
 
 
 needs_harbor = pytest.mark.skipif(

@@ -16,7 +16,7 @@ import pytest
 
 from ibench import REPOSITORY
 from ibench.methods.agents.driver import ScriptDriver
-from ibench.methods.agents.saved import Saved
+from ibench.methods.agents.saved import SavedSession
 from ibench.methods.agents.session import Session, run_session
 from ibench.params import Continuation
 from ibench.records import Submission
@@ -31,9 +31,9 @@ TIMER = REPOSITORY / "ibench" / "methods" / "agents" / "files" / "timer.sh"
 
 def life(
     workspace: Path,
-    saved: Saved | None,
+    saved: SavedSession | None,
     preempted: Callable[[], bool] = lambda: False,
-    keep: Callable[[Saved], None] = lambda _: None,
+    keep: Callable[[SavedSession], None] = lambda _: None,
     budget_s: float = 5.0,
     faster: int = 1,
 ) -> Session:
@@ -65,7 +65,7 @@ def test_the_rest_of_the_budget_is_spent_on_a_copied_workspace(tmp_path: Path) -
     before.state.write(tmp_path / "here" / "session.json")
     shutil.copytree(tmp_path / "here", tmp_path / "there")
     shutil.rmtree(tmp_path / "here")
-    saved = Saved.read(tmp_path / "there" / "session.json")
+    saved = SavedSession.read(tmp_path / "there" / "session.json")
     started = time.monotonic()
     after = life(tmp_path / "there" / "workspace", saved)
     spent = before.used_s + time.monotonic() - started
@@ -83,7 +83,7 @@ def test_a_machine_that_vanishes_costs_two_seconds_at_most(tmp_path: Path) -> No
     workspace = tmp_path / "workspace"
     workspace.mkdir()
     shutil.copy(TIMER, workspace)
-    kept: list[Saved] = []
+    kept: list[SavedSession] = []
     # The rule is about seconds of the session's clock: four of them a second.
     life(workspace, None, keep=kept.append, budget_s=8.0, faster=4)
     assert len(kept) >= 4
@@ -95,9 +95,11 @@ def test_a_broken_state_begins_the_session_anew(tmp_path: Path) -> None:
     path = tmp_path / "session.json"
     for text in ("", "{", '{"used_s": 1}', '{"pauses": [], "what": 1}'):
         path.write_text(text)
-        assert Saved.read(path) is None
-    Saved(used_s=3.0, pauses=("rate_limited at 3 s",)).write(path)
-    assert Saved.read(path) == Saved(used_s=3.0, pauses=("rate_limited at 3 s",))
+        assert SavedSession.read(path) is None
+    SavedSession(used_s=3.0, pauses=("rate_limited at 3 s",)).write(path)
+    assert SavedSession.read(path) == SavedSession(
+        used_s=3.0, pauses=("rate_limited at 3 s",)
+    )
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from ibench.methods.agents.continuation import needs_a_person
 from ibench.methods.agents.harbor import HarborDriver
 from ibench.methods.agents.install import find
 from ibench.methods.agents.places import Places
-from ibench.methods.agents.saved import Saved
+from ibench.methods.agents.saved import SavedSession
 from ibench.methods.agents.session import (
     HURRY_CLOSE_S,
     HURRY_GRACE_S,
@@ -74,7 +74,7 @@ class Bench:
         self,
         driver: HarborDriver,
         budget_s: float = 40.0,
-        saved: Saved | None = None,
+        saved: SavedSession | None = None,
         preempted: Callable[[], bool] = lambda: False,
     ) -> Session:
         return run_session(
@@ -204,7 +204,7 @@ def test_a_worker_that_dies_is_no_outcome_of_the_agent(tmp_path: Path) -> None:
     with bench.model:
         driver = bench.driver()
         signalled = Signalled(driver, made, signal.SIGKILL)
-        before = bench.run(driver, saved=Saved(used_s=1.0))
+        before = bench.run(driver, saved=SavedSession(used_s=1.0))
         after = bench.run(bench.driver(), saved=before.state)
     assert signalled.done()
     assert (before.outcome, before.is_over) == ("driver_lost", False)
@@ -249,7 +249,7 @@ def test_a_machine_that_is_wanted_does_not_wait_for_an_agents_setup(
         session = bench.run(driver, preempted=asked.is_set)
     assert time.monotonic() - at[0] < 3.0
     assert (session.outcome, session.is_over) == ("preempted", False)
-    assert session.state == Saved(preemptions=1)
+    assert session.state == SavedSession(preemptions=1)
     assert (tmp_path / "transcript.log").is_file()
     assert gone(check.replace(" ", "\0"), within_s=1.0)
 

@@ -14,7 +14,7 @@ import pytest
 
 from ibench import REPOSITORY
 from ibench.errors import ParameterError
-from ibench.methods.agents.saved import Saved
+from ibench.methods.agents.saved import SavedSession
 from ibench.methods.agents.watch import (
     View,
     sessions,
@@ -109,7 +109,7 @@ def test_a_session_that_waits_to_go_on_is_not_called_running(study: Study) -> No
     job = study.job(f"{CELL}/submission")
     root = study.root / ".work" / job.run_id[:12]
     root.mkdir(parents=True)
-    Saved(used_s=3.0, turns=1).write(root / "session.json")
+    SavedSession(used_s=3.0, turns=1).write(root / "session.json")
     usage = {"n_input_tokens": 1200, "n_output_tokens": 34, "cost_usd": None}
     (root / "usage.json").write_text(json.dumps(usage))
     (view,) = sessions(study)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ibench import REPOSITORY
 from ibench.records import GpuUse
 from ibench.stages.gpu_check.hardware import Hardware
-from ibench.stages.gpu_check.record import CheckRecord, Finding, PhaseFound
+from ibench.stages.gpu_check.record import CheckRecord, PhaseFound, ScenarioFinding
 from ibench.stages.gpu_check.roofline import Card, Lengths, bounds, objective_bound
 from ibench.stages.gpu_check.settings import ScenarioId, load_settings, shortened
 
@@ -25,7 +25,7 @@ OBJECTIVES = {"a": 1 / 0.84, "b": 1 / 0.041, "c": 0.026, "d": 1.68}
 
 def made_finding(
     engine: str, scenario: ScenarioId, *, with_card: bool = True
-) -> Finding:
+) -> ScenarioFinding:
     """A finding of twice the bounds' times."""
     shape = SETTINGS.shapes["mistral-7b"]
     counts = SETTINGS.engines[engine].requests[scenario]
@@ -54,7 +54,7 @@ def made_finding(
                 bounds=top if with_card else None,
             )
         )
-    return Finding(
+    return ScenarioFinding(
         engine=engine,
         engine_version="1",
         scenario=scenario,

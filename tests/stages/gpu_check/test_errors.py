@@ -15,7 +15,7 @@ from ibench.params.engines import load_engine
 from ibench.stages.gpu_check.hardware import cuda_machine
 from ibench.stages.gpu_check.model import ensure_model
 from ibench.stages.gpu_check.settings import load_settings, shortened
-from ibench.stages.gpu_check.task import Check, Task
+from ibench.stages.gpu_check.task import CheckRun, Task
 from tests.study.doctor.test_doctor import FakeNvml
 
 PARAMS = REPOSITORY / "params"
@@ -93,7 +93,7 @@ def test_a_mistake_in_the_file_is_told(
     assert said in _error(capsys, results, *options)
 
 
-def _check(folder: Path, scenario: str, memory_gib: int) -> Check:
+def _check(folder: Path, scenario: str, memory_gib: int) -> CheckRun:
     nvml = FakeNvml(names=["NVIDIA L4"], total=memory_gib * GIB, power_mw=72_000)
     run, name = SETTINGS.engines["transformers-serve"], "transformers-serve"
     shape = SETTINGS.shapes["mistral-7b"]
@@ -103,7 +103,7 @@ def _check(folder: Path, scenario: str, memory_gib: int) -> Check:
         if s == scenario
     }
     engine = load_engine(PARAMS, name)
-    return Check(
+    return CheckRun(
         settings=SETTINGS,
         shape_name="mistral-7b",
         machine=cuda_machine(nvml, "13.0", PARAMS, None),

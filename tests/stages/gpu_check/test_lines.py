@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ibench.stages.gpu_check.lines import check_parts
-from ibench.stages.gpu_check.record import CheckRecord, Finding
+from ibench.stages.gpu_check.record import CheckRecord, ScenarioFinding
 from ibench.terminal import plain
 from tests.stages.gpu_check.made import made_record
 
@@ -14,7 +14,7 @@ def _text(record: CheckRecord) -> str:
     return "\n".join(plain(*check_parts(record)))
 
 
-def _failed(found: Finding) -> Finding:
+def _failed(found: ScenarioFinding) -> ScenarioFinding:
     update = {"outcome": "failed", "reason": "server exited", "phases": ()}
     gone = {"objective": None, "objective_bound": None, "ready_s": None}
     return found.model_copy(update=update | gone)

@@ -9,13 +9,13 @@ import pytest
 from pydantic import ValidationError
 
 from ibench.errors import CorruptResultError
-from ibench.stages.gpu_check.record import RECORD, CheckRecord, keep, resume
+from ibench.stages.gpu_check.record import RECORD, CheckRecord, resume, write_check
 from tests.stages.gpu_check.made import made_finding, made_record
 
 
 def test_what_is_kept_is_read_again(tmp_path: Path) -> None:
     record = made_record()
-    keep(tmp_path, record)
+    write_check(tmp_path, record)
     fresh = record.model_copy(update={"findings": ()})
     assert resume(tmp_path, fresh) == record
 
@@ -25,7 +25,7 @@ def test_nothing_there_is_begun_with(tmp_path: Path) -> None:
 
 
 def test_a_record_of_other_settings_is_set_aside(tmp_path: Path) -> None:
-    keep(tmp_path, made_record())
+    write_check(tmp_path, made_record())
     fresh = made_record().model_copy(update={"key": "1" * 64, "findings": ()})
     assert resume(tmp_path, fresh) == fresh
     assert [p.name for p in tmp_path.iterdir()] == ["record-000000000000.json"]

@@ -10,7 +10,7 @@ import pytest
 from ibench import REPOSITORY
 from ibench.stages.gpu_check.model import ensure_model
 from ibench.stages.gpu_check.settings import ScenarioId, load_settings, shortened
-from ibench.stages.gpu_check.workload import Sampler, parts_of
+from ibench.stages.gpu_check.workload import RequestSampler, parts_of
 
 SETTINGS = load_settings(REPOSITORY / "params")
 
@@ -21,7 +21,7 @@ def test_every_scenario_finds_documents_of_its_length(tmp_path: Path) -> None:
     kept = {"vocab_size", "max_position_embeddings"}
     thin = tiny.model_copy(update=full.model_dump(include=kept))
     folder = ensure_model(tmp_path, "thin", thin, 0, "cpu", print)
-    sampler = Sampler(folder, SETTINGS.warmup_output_tokens)
+    sampler = RequestSampler(folder, SETTINGS.warmup_output_tokens)
     counts = SETTINGS.engines["transformers-serve"].requests
     for name in get_args(ScenarioId):
         scenario, seed = shortened(REPOSITORY / "params", name, full, counts[name])

@@ -15,10 +15,10 @@ from ibench.__main__ import main
 from ibench.params.files import load_yaml
 from ibench.params.hosts import Host
 from ibench.study.definition import Study
-from ibench.study.doctor import Check, doctor_parts
+from ibench.study.doctor import HealthCheck, doctor_parts
 from ibench.study.doctor.data import data_checks
 from ibench.study.doctor.gpu import gpu_checks
-from ibench.study.doctor.machine import Machine, machine_checks, read_machine
+from ibench.study.doctor.machine import MachineReadings, machine_checks, read_machine
 from ibench.terminal import plain
 from ibench.workloads.hub.lock import file_entry
 from ibench.workloads.hub.sources import place, sources_of
@@ -118,11 +118,11 @@ class FakeNvml:
         return self._get("persistence")
 
 
-def states(checks: list[Check]) -> dict[str, str]:
+def states(checks: list[HealthCheck]) -> dict[str, str]:
     return {check.name: check.state for check in checks}
 
 
-def one(checks: list[Check], name: str) -> Check:
+def one(checks: list[HealthCheck], name: str) -> HealthCheck:
     return next(check for check in checks if check.name == name)
 
 
@@ -196,7 +196,7 @@ def test_every_host_knows_its_own_gpu_and_no_other() -> None:
             assert found["gpu model"] == ("ok" if other == host else "fail")
 
 
-MACHINE = Machine(
+MACHINE = MachineReadings(
     cpus=16,
     load_1min=0.2,
     available_bytes=100 * GIB,
@@ -289,7 +289,10 @@ def test_data_that_is_missing_or_cut_is_named(tmp_path: Path) -> None:
 
 def test_lines_stand_under_each_other_and_remedies_below() -> None:
     mend = "mend " * 30
-    checks = [Check("a", "ok", "fine"), Check("long name", "fail", "bad", mend)]
+    checks = [
+        HealthCheck("a", "ok", "fine"),
+        HealthCheck("long name", "fail", "bad", mend),
+    ]
     lines = plain(*doctor_parts(checks))
     assert lines[0] == "ok    a          fine"
     assert lines[1] == "fail  long name  bad"

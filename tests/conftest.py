@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from tests.scheduling import MeasuresLast, group_of, weight_of
 
 # Before any test imports huggingface_hub, which reads it once.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# A shell that starts pytest in the background has it ignore interrupts, and so would
+# every program that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What these bring takes more than moments: a model, a browser, npm, a cluster.
 SLOW_FIXTURES = {"model_dir", "bundled", "chromium", "browse", "lab", "box", "chain"}

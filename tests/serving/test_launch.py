@@ -24,6 +24,8 @@ from ibench.serving.processes import (
 )
 from ibench.serving.sandbox import Sandbox, SandboxKind, detect
 
+pytestmark = [pytest.mark.slow, pytest.mark.spread]
+
 # A server in the standard library that starts in a few hundredths of a second.
 STUB = """
 import http.server, os, signal, sys

@@ -20,6 +20,8 @@ from ibench.serving.processes import free_port
 from ibench.study.definition import Study
 from tests.stages.stage_bench import Bench
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def study(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:

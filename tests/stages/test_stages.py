@@ -29,6 +29,8 @@ from tests.stages.stage_bench import (
 )
 from tests.stages.test_runner import gone
 
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+
 
 @dataclass(frozen=True)
 class Case:

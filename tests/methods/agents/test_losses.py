@@ -32,6 +32,8 @@ from ibench.study.job import OpenJob
 from ibench.study.progress import SAVE
 from tests.methods.agents.study import CELL, made_study, opened
 
+pytestmark = [pytest.mark.slow, pytest.mark.spread]
+
 NOBODY = 65534
 # Ends by itself once it was asked to go on: its first life waits to be preempted.
 SCRIPT = """

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ibench import REPOSITORY
+from tests.quick import nothing_dear
 from tests.scheduling import MeasuresLast, group_of, weight_of
 
 # Before any test imports huggingface_hub, which reads it once.
@@ -29,6 +31,16 @@ def model_dir() -> Path:
     from ibench.workloads.embedded_model import ensure_model
 
     return ensure_model(REPOSITORY / ".cache" / "models")
+
+
+@pytest.fixture(autouse=True)
+def quick_unless_marked_slow(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Hold `make test-fast` to its promise, whoever adds a test."""
+    if request.node.get_closest_marker("slow"):
+        yield
+    else:
+        with nothing_dear(request.node.name):
+            yield
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import deque
 from types import SimpleNamespace
 from typing import Any
@@ -89,3 +91,10 @@ def test_a_file_stays_with_one_worker_and_spread_tests_do_not() -> None:
 def test_few_tests_leave_no_worker_waiting(tests: list[str]) -> None:
     done = ran(tests, 2, slow=1)
     assert sorted(name for _, name, _ in done) == sorted(tests)
+
+
+def test_a_test_that_is_not_marked_slow_starts_no_kernel() -> None:
+    with pytest.raises(AssertionError, match="mark it slow"):
+        subprocess.run([sys.executable, "-m", "ipykernel", "--version"], check=False)
+    with pytest.raises(AssertionError, match="mark it slow"):
+        subprocess.run([sys.executable, "-m", "ibench", "stage", "x"], check=False)

@@ -15,6 +15,7 @@ IbenchError                     anything this project raises on purpose
 │   ├── StageStoppedError       a signal ended it
 │   │   └── PreemptedError      and what it had is kept, to go on with (exit code 85)
 │   └── InfrastructureError     the machine failed, not what ran on it (exit code 75)
+├── DriverError                 no GPU driver answers
 ├── WorkloadError               documents cannot yield the requests asked for
 ├── LaunchError                 a server was not reached; carries its outcome
 ├── SandboxError                the sandbox itself failed, not what ran in it
@@ -24,6 +25,8 @@ IbenchError                     anything this project raises on purpose
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
 
 __all__ = [
@@ -32,6 +35,7 @@ __all__ = [
     "CorruptResultError",
     "DataError",
     "DiskFullError",
+    "DriverError",
     "EngineError",
     "IbenchError",
     "InfrastructureError",
@@ -47,7 +51,12 @@ __all__ = [
     "StageTimeoutError",
     "UserError",
     "WorkloadError",
+    "nearest",
+    "unknown_name",
 ]
+
+
+LISTED = 60
 
 
 class IbenchError(Exception):
@@ -76,6 +85,31 @@ class ParameterError(UserError):
         """Keep the four parts for programs and join them for people."""
         self.file, self.key, self.value, self.remedy = str(file), key, value, remedy
         super().__init__(f"{file}: {key}: {value!r}: {remedy}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Say "; did you mean 'x'?" if a known name resembles ``name``, else nothing."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def unknown_name(
+    file: Path | str, key: str, value: str, known: Iterable[str]
+) -> ParameterError:
+    """Make the error of a name that is not among the known ones; it lists up to 60.
+
+    Args:
+        file: the file, folder or command that holds the names.
+        key: what kind of thing is named.
+        value: the name as given.
+        known: all names there are, in the order to list them.
+    """
+    names = list(known)
+    hint = nearest(value, names)
+    # A grid has thousands of jobs; a line of them helps nobody.
+    there = ", ".join(names) if len(names) <= LISTED else f"{len(names)} names"
+    remedy = f"unknown{hint}{'' if hint else ';'} choose one of {there or 'none'}"
+    return ParameterError(file, key, value, remedy)
 
 
 class AccessError(UserError):
@@ -128,6 +162,10 @@ class InfrastructureError(StageError):
     """The machine failed, not what ran on it: worth another try elsewhere."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h
+
+
+class DriverError(IbenchError):
+    """No GPU driver answers here; what needs one says what to do instead."""
 
 
 class WorkloadError(IbenchError):

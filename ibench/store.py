@@ -7,13 +7,10 @@ its canonical JSON, so that an edited record is told from a finished one.
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,26 +18,31 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from ibench.errors import CorruptResultError, DiskFullError
-from ibench.records import Closed, Record, TableRef, canonical_json, sha256_of
+from ibench.errors import CorruptResultError
+from ibench.files import file_sha256, tree_sha256, write_atomic
+from ibench.records import (
+    BaselineResult,
+    Closed,
+    Evidence,
+    Record,
+    Submission,
+    TableRef,
+    canonical_json,
+)
 
 __all__ = [
     "RECORD",
-    "Finished",
+    "RecordHead",
     "attempt_count",
-    "disk_errors",
     "dump",
     "file_ref",
-    "file_sha256",
-    "finished",
     "load_record",
     "publish",
+    "read_head",
     "read_rows",
     "retire",
     "run_id_on_disk",
-    "tree_sha256",
     "verify",
-    "write_atomic",
     "write_rows",
 ]
 
@@ -48,61 +50,6 @@ RECORD = "record.json"
 ATTEMPTS = "attempts"
 _HEAD, _MIDDLE, _END = b'{"sha256": "', b'",\n"record": ', b"}\n"
 _HEX = 64
-
-
-def file_sha256(path: Path) -> str:
-    """Hash a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def tree_sha256(folder: Path) -> str:
-    """Hash a folder: relative names, executable bits, link targets and contents."""
-    entries: dict[str, list[object]] = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_symlink():
-            entries[name] = ["link", str(path.readlink())]
-        elif path.is_file():
-            entries[name] = [os.access(path, os.X_OK), file_sha256(path)]
-    return sha256_of(entries)
-
-
-@contextlib.contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk or quota into one line; nothing published is touched.
-
-    Raises:
-        DiskFullError: no space, or no quota.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFullError(
-                f"{path}: no space left on the disk: free some and run the same "
-                "command again; finished stages are kept"
-            ) from error
-        raise
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file so that readers see the old or the new one, never a part.
-
-    Raises:
-        DiskFullError: the previous file is untouched.
-    """
-    side = path.with_name(f".{path.name}.partial")
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with side.open("wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            side.replace(path)
-        finally:
-            side.unlink(missing_ok=True)
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -195,39 +142,62 @@ def _broken(path: Path, why: str) -> str:
     )
 
 
-class Finished(NamedTuple):
-    """What there is to know of a finished stage without its result."""
+class RecordHead(NamedTuple):
+    """What there is to know of a finished stage without its result.
+
+    Attributes:
+        run_id: SHA-256 of the spec that it was run with.
+        sha256: of the record's file.
+        inputs: SHA-256 of each upstream record that it read, by folder.
+        notebook_sha256: of the code that it ran; None where no notebook ran it.
+        python: version of the interpreter.
+        wall_s: seconds that it took.
+    """
 
     run_id: str
+    sha256: str
+    inputs: dict[str, str]
+    notebook_sha256: str | None
+    python: str
     wall_s: float
 
 
-def finished(folder: Path) -> Finished | None:
+def read_head(folder: Path) -> RecordHead | None:
     """Look at the finished stage in a folder; None if there is none.
 
     An intact record of an earlier schema has an id that no job has: it is outdated,
     like one whose parameters changed, and no cause for alarm.
+
+    Raises:
+        CorruptResultError: the record is not what its hash says.
     """
     path = folder / RECORD
     if not path.exists():
         return None
-    text = _intact(path)
-    body = json.loads(text)
+    body = json.loads(_intact(path))
+    sha256 = file_sha256(path)
     current = Record.model_fields["schema_version"].default
     written = body.get("schema_version")
     if isinstance(written, int) and written < current:
-        return Finished(f"schema {written}", 0.0)
+        return RecordHead(f"schema {written}", sha256, {}, None, "", 0.0)
     try:
         # Valid because it is what was published; who builds on it checks all of it.
-        return Finished(str(body["run_id"]), float(body["provenance"]["wall_s"]))
-    except (KeyError, TypeError, ValueError):
-        record = _validated(path, text)
-        return Finished(record.run_id, record.provenance.wall_s)
+        source = body["provenance"]
+        return RecordHead(
+            str(body["run_id"]),
+            sha256,
+            dict(source["inputs"]),
+            source["notebook_sha256"],
+            str(source["versions"].get("python", "")),
+            float(source["wall_s"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptResultError(_broken(path, "another schema version")) from error
 
 
 def run_id_on_disk(folder: Path) -> str | None:
-    """Run id of the finished stage in a folder, or None; see ``finished``."""
-    found = finished(folder)
+    """Run id of the finished stage in a folder, or None; see ``read_head``."""
+    found = read_head(folder)
     return found.run_id if found else None
 
 
@@ -267,11 +237,27 @@ def verify(folder: Path) -> list[str]:
         elif file_sha256(path) != ref.sha256:
             lines.append(f"{path}: changed, its record says {ref.sha256[:12]}")
     result = record.result
-    if result.kind == "submission":
+    if isinstance(result, Submission):
         tree = tree_sha256(folder / result.path)
         if tree != result.sha256:
             lines.append(f"{folder / result.path}: changed since it was submitted")
+    evidence = result.evidence if isinstance(result, BaselineResult) else result
+    if isinstance(evidence, Evidence):
+        lines += _other_sets(folder, record, evidence)
     return lines
+
+
+def _other_sets(folder: Path, record: Record, evidence: Evidence) -> list[str]:
+    """Sets beside a record that are not those that its evidence names."""
+    named = {
+        "requests.jsonl": evidence.requests_sha256,
+        "questions.jsonl": evidence.questions_sha256,
+    }
+    return [
+        f"{folder / name}: not the set that its evidence names, {sha256[:12]}"
+        for name, sha256 in named.items()
+        if name in record.files and record.files[name].sha256 != sha256
+    ]
 
 
 def dump(rows: Sequence[Closed]) -> list[dict[str, Any]]:

@@ -28,8 +28,10 @@ from ibench.cluster.submissions import Submission, publish_submission, submissio
 from ibench.stages import aggregation as aggregate
 from ibench.study.definition import Study
 from ibench.study.job import OpenJob
-from ibench.study.make import job_states, status_table
-from ibench.study.plan import make_plan, plan_lines
+from ibench.study.make import status_table
+from ibench.study.plan import make_plan, plan_parts
+from ibench.study.state import job_states
+from ibench.terminal import plain
 from perf.aggregation import peak_mib
 from perf.cluster_pool import simulate
 from perf.synthetic import PROFILE, make_study, publish_records
@@ -47,13 +49,13 @@ NOTES = (
 
 
 def _plan(study: Study) -> str:
-    lines = plan_lines(study, make_plan(study, "h100"))
+    lines = plain(*plan_parts(study, make_plan(study, "h100")))
     return next(line for line in lines if line.startswith("total"))
 
 
 def _status(study: Study) -> str:
     states = job_states(study)
-    lines = status_table(study, states) + cluster_status(study, states)
+    lines = plain(status_table(study, states), *cluster_status(study, states))
     return f"{len(lines)} lines, the last: {lines[-1]}"
 
 

@@ -29,6 +29,8 @@ from ibench.records import (
 )
 from ibench.store import publish
 from ibench.study.definition import Job, Study
+from ibench.study.notebook import code_sha256
+from ibench.study.state import inputs_of, notebook_of
 
 __all__ = ["PROFILE", "make_study", "publish_job", "publish_records"]
 
@@ -98,7 +100,7 @@ def publish_job(
                 "stage": job.stage,
                 "run_id": job.run_id,
                 "spec": job.spec,
-                "provenance": _provenance(job),
+                "provenance": _provenance(study, job),
                 "files": {},
                 "result": result,
             }
@@ -106,14 +108,15 @@ def publish_job(
     )
 
 
-def _provenance(job: Job) -> Provenance:
+def _provenance(study: Study, job: Job) -> Provenance:
+    notebook = notebook_of(job)
     return Provenance(
         parameters=dict(job.parameters),
         git_commit="0" * 40,
         git_dirty=False,
-        notebook_sha256=SHA,
+        notebook_sha256=code_sha256(notebook) if notebook else None,
         lock_sha256=SHA,
-        inputs={f"{f.name}": SHA for f in job.needs},
+        inputs=inputs_of(study, job),
         seeds={"questions": 248, "development": 21, "evaluation": 1337},
         versions={"python": "3.11.7", "torch": "2.13.0", "pandas": "2.3.0"},
         host={"cpu": "a processor", "cores": 16, "memory_mib": 131072, "gpu": "none"},

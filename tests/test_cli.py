@@ -13,6 +13,8 @@ from ibench import REPOSITORY
 from ibench.records import Record, Submission
 from ibench.store import RECORD, publish
 from ibench.study.definition import Job, Study
+from ibench.study.notebook import code_sha256
+from ibench.study.state import inputs_of, notebook_of
 from tests.test_store import provenance
 
 FIRST = "a/default-transformers-serve/21-1337"
@@ -71,11 +73,15 @@ class Cli:
             used_s=0.0,
             sandbox="none",
         )
+        notebook = notebook_of(job)
+        assert notebook is not None
         record = Record(
             stage=job.stage,
             run_id=job.run_id,
             spec=job.spec,
-            provenance=provenance(),
+            provenance=provenance(
+                notebook_sha256=code_sha256(notebook), inputs=inputs_of(self.study, job)
+            ),
             files={},
             result=submission,
         )
@@ -115,7 +121,7 @@ def test_an_unknown_job_is_refused_before_anything_starts(cli: Cli) -> None:
     line = cli.refuses("stage", "a/carefull/21-1337/gating")
     path = cli.params / "profiles" / "smoke.yaml"
     assert f"{path}: job: 'a/carefull/21-1337/gating': " in line
-    assert "not in this profile's grid" in line
+    assert "unknown; did you mean 'a/first-working/21-1337/gating'? choose" in line
     assert not cli.results.exists()
 
 
@@ -169,7 +175,7 @@ def test_a_changed_parameter_sets_the_earlier_result_aside(cli: Cli) -> None:
     assert cli("grid").stdout == ""
     assert (job.folder / RECORD).exists()
     cli.edit("profiles/smoke.yaml", "warmup_requests: 2", "warmup_requests: 3")
-    assert f"outdated {job.name}\n" in cli("status").stdout
+    assert f"outdated  {job.name}\n" in cli("status").stdout
     done = cli("grid")
     assert done.returncode == 0
     assert done.stdout == (
@@ -177,7 +183,8 @@ def test_a_changed_parameter_sets_the_earlier_result_aside(cli: Cli) -> None:
     )
     assert not (job.folder / RECORD).exists()
     assert (job.folder / "attempts" / "1" / RECORD).read_bytes() == kept
-    assert f"missing  {job.name} (1 earlier attempts)\n" in cli("status").stdout
+    line = next(x for x in cli("status").stdout.splitlines() if job.name in x)
+    assert line.split(maxsplit=2) == ["missing", job.name, "(1 earlier attempts)"]
 
 
 def test_what_the_aggregation_reads_alone_does_not_touch_the_runs(cli: Cli) -> None:

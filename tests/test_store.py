@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ibench.errors import CorruptResultError
+from ibench.files import tree_sha256
 from ibench.records import Provenance, Record, StudyResult, sha256_of
 from ibench.serving.sandbox import detect
 from ibench.store import (
@@ -19,7 +20,6 @@ from ibench.store import (
     read_rows,
     retire,
     run_id_on_disk,
-    tree_sha256,
     verify,
     write_rows,
 )
@@ -115,7 +115,7 @@ def test_rows_survive_a_round_trip(tmp_path: Path) -> None:
 FULL_DISK = """
 from pathlib import Path
 from ibench.errors import DiskFullError
-from ibench.store import write_atomic
+from ibench.files import write_atomic
 target = Path("/mnt/value")
 write_atomic(target, b"old")
 try:

@@ -25,9 +25,11 @@ from ibench.errors import (
 )
 from ibench.records import BaselineResult, Evidence, LaunchOutcome
 from ibench.stages.runner import StageRunner
-from ibench.store import load_record, retire, run_id_on_disk
+from ibench.store import load_record, retire
+from ibench.study.definition import Study
+from ibench.study.state import is_done
 
-__all__ = ["PREEMPTED", "RETRY", "is_done", "run_cell"]
+__all__ = ["PREEMPTED", "RETRY", "is_finished", "run_cell"]
 
 RETRY, PREEMPTED = InfrastructureError.exit_code, PreemptedError.exit_code
 _LOOK_S = 5.0
@@ -39,9 +41,9 @@ class _End(NamedTuple):
     code: int
 
 
-def is_done(cell: CellJob) -> bool:
-    """Whether every record of the cell is there and of these parameters."""
-    return all(run_id_on_disk(job.folder) == job.run_id for job in cell.jobs)
+def is_finished(study: Study, cell: CellJob) -> bool:
+    """Whether every record of the cell is there and still holds."""
+    return all(is_done(study, job) for job in cell.jobs)
 
 
 def run_cell(
@@ -68,7 +70,10 @@ def run_cell(
         85: preempted, try again. 1: the stage failed, or the machine too often.
         2: a person has to mend something.
     """
-    for refuse in (_finished, _cancelled, _given_up):
+    if is_finished(runner.study, cell):
+        say(f"{cell.name}: finished before")
+        return 0
+    for refuse in (_cancelled, _given_up):
         refused = refuse(cell)
         if refused is not None:
             say(f"{cell.name}: {refused[0]}")
@@ -83,10 +88,6 @@ def run_cell(
     if end.detail:
         say(end.detail)
     return _code(cell, end, say)
-
-
-def _finished(cell: CellJob) -> tuple[str, int] | None:
-    return ("finished before", 0) if is_done(cell) else None
 
 
 def _cancelled(cell: CellJob) -> tuple[str, int] | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from ibench.cluster.claims import Attempt, attempts
-from ibench.errors import ParameterError
+from ibench.errors import unknown_name
 from ibench.records import sha256_of
 from ibench.study.definition import Job, Study
 
@@ -91,9 +91,7 @@ def cell_job(study: Study, name: str) -> CellJob:
     """
     jobs = cell_jobs(study)
     if name not in jobs:
-        raise ParameterError(
-            study.profile_path, "cell", name, f"not in this grid of {len(jobs)} cells"
-        )
+        raise unknown_name(study.profile_path, "cell", name, jobs)
     return jobs[name]
 
 

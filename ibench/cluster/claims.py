@@ -26,8 +26,9 @@ from typing import Literal, Self, TypeAlias
 from pydantic import Field, ValidationError
 
 from ibench.errors import IbenchError
+from ibench.files import disk_errors, write_atomic
 from ibench.records import Closed
-from ibench.store import disk_errors, write_atomic
+from ibench.serving.linux import kernel_id, started_ticks
 
 __all__ = [
     "BEAT_S",
@@ -73,9 +74,9 @@ class Owner(Closed):
         return cls(
             user=_user(),
             host=socket.gethostname(),
-            kernel=_kernel(),
+            kernel=kernel_id(),
             pid=os.getpid(),
-            started=_started(os.getpid()) or "",
+            started=started_ticks(os.getpid()) or "",
             job=job,
             gpus=gpus,
         )
@@ -142,15 +143,15 @@ def _numbers(folder: Path) -> list[int]:
 def process_here(attempt: Attempt) -> int | None:
     """Pid of a holder that lives on this host; None: ended, gone or elsewhere."""
     owner = attempt.owner
-    here = attempt.ended is None and owner.kernel == _kernel()
-    return owner.pid if here and _started(owner.pid) == owner.started else None
+    here = attempt.ended is None and owner.kernel == kernel_id()
+    return owner.pid if here and started_ticks(owner.pid) == owner.started else None
 
 
 def is_alive(folder: Path, attempt: Attempt) -> bool:
     """Whether the holder of an unfinished attempt still lives."""
     if attempt.ended:
         return False
-    if attempt.owner.kernel == _kernel():
+    if attempt.owner.kernel == kernel_id():
         return process_here(attempt) is not None
     try:
         return _age_s(folder, folder / f"{attempt.number}.json") < STALE_S
@@ -259,18 +260,3 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name
         return f"user {os.getuid()}"
-
-
-def _kernel() -> str:
-    """Boot id and PID namespace: within them a pid names one process."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return f"{boot}:{Path('/proc/self/ns/pid').readlink()}"
-
-
-def _started(pid: int) -> str | None:
-    """Start of a living process in ticks since boot; None when there is none."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in "ZX" else fields[19]

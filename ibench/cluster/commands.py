@@ -1,8 +1,7 @@
-"""``cell``, ``submit``, ``cancel``, ``finish`` and ``pool``: arguments to functions."""
+"""Commands of a grid on machines: status, submit, cancel, cell, finish, pool."""
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import os
 import signal
@@ -11,40 +10,42 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from typer import Argument, Option
+
 from ibench import REPOSITORY
 from ibench.cluster.cell import run_cell
 from ibench.cluster.cells import cell_job
 from ibench.cluster.claims import HeldError, Owner
 from ibench.cluster.condor import Condor
-from ibench.cluster.finish import finish
+from ibench.cluster.finish import finish as finish_grid
 from ibench.cluster.local import Local, Pool, gpu_slots
 from ibench.cluster.slurm import Slurm
 from ibench.cluster.submissions import Batch, Scheduler
-from ibench.cluster.submit import Submitter, cancel
+from ibench.cluster.submit import Submitter
+from ibench.cluster.submit import cancel as cancel_cells
 from ibench.cluster.table import cluster_table
 from ibench.cluster.tools import run_tool
 from ibench.errors import ClusterError
+from ibench.methods.agents.watch import sessions, status_lines
 from ibench.params.clusters import load_cluster, read_secrets
+from ibench.params.options import NOTEBOOKS
+from ibench.serving.nvml import gpu_names
 from ibench.stages.runner import StageRunner
+from ibench.study.command import with_study
 from ibench.study.definition import Study
 from ibench.study.lock import allocated_gpus
-from ibench.study.make import JobState
+from ibench.study.make import status_table
 from ibench.study.progress import Line
+from ibench.study.state import MANY, JobState, job_states
+from ibench.terminal import Part, say, show
 
-__all__ = ["RUN", "cluster_status"]
+__all__ = ["cancel", "cell", "cluster_status", "finish", "pool", "status", "submit"]
 
-
-def _study(args: argparse.Namespace) -> Study:
-    return Study(args.profile, Path(args.params), Path(args.results))
+CLUSTER = Option("local", help="A file of clusters/.")
 
 
 def _utc() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"ibench: {line}\n")
-    sys.stderr.flush()
 
 
 def _scheduler_of(study: Study) -> Callable[[str], Scheduler]:
@@ -56,68 +57,107 @@ def _scheduler_of(study: Study) -> Callable[[str], Scheduler]:
     return schedulers.__getitem__
 
 
-def _cell(args: argparse.Namespace) -> int:
-    study = _study(args)
-    cell = cell_job(study, args.cell)
-    cluster = load_cluster(study.params, args.cluster)
-    if cluster.secrets_file:
-        path = study.params / "clusters" / f"{args.cluster}.yaml"
-        os.environ.update(read_secrets(path, cluster.secrets_file))
+@with_study()
+def status(study: Study) -> int:
+    """List stages, cells and agent sessions with their states."""
+    states = job_states(study)
+    found = sessions(study, over=len(states) < MANY)
+    done = sum(state == "done" for state in states.values())
+    show(
+        status_table(study, states),
+        *cluster_status(study, states),
+        *status_lines(found),
+        f"{done} of {len(states)} stages done",
+    )
+    return 0
+
+
+@with_study()
+def cell(
+    study: Study,
+    cell: str = Argument(help="Such as a/careful/21-1337."),
+    notebooks: Path = NOTEBOOKS,
+    cluster: str = CLUSTER,
+    job: str | None = Option(None, help="The scheduler's id of this job."),
+) -> int:
+    """Run what is missing of one cell."""
+    wanted = cell_job(study, cell)
+    secrets_file = load_cluster(study.params, cluster).secrets_file
+    if secrets_file:
+        path = study.params / "clusters" / f"{cluster}.yaml"
+        os.environ.update(read_secrets(path, secrets_file))
     gpus = allocated_gpus()
     runner = StageRunner(
         study,
-        Path(args.notebooks),
+        notebooks,
         Line(sys.stderr),
         # A study of the CPU measures the whole machine, whatever GPU came with it.
         gpus=gpus if study.host.gpu else (),
-        counted=cell.jobs,
+        counted=wanted.jobs,
     )
-    owner = Owner.this(args.job, ",".join(gpus) or None)
-    return run_cell(cell, runner, owner, utc=_utc, say=_say)
+    owner = Owner.this(job, ",".join(gpus) or None)
+    return run_cell(
+        wanted, runner, owner, utc=_utc, say=lambda line: say(f"ibench: {line}")
+    )
 
 
-def _submit(args: argparse.Namespace) -> int:
-    study = _study(args)
+@with_study()
+def submit(
+    study: Study,
+    notebooks: Path = NOTEBOOKS,
+    cluster: str = CLUSTER,
+    again: bool = Option(False, "--again", help="Also cells that failed too often."),
+) -> int:
+    """Give the missing cells to a scheduler."""
     submitter = Submitter(
         study,
-        load_cluster(study.params, args.cluster),
-        args.cluster,
+        load_cluster(study.params, cluster),
+        cluster,
         _scheduler_of(study),
         Owner.this(),
         _utc,
         REPOSITORY,
-        Path(args.notebooks).resolve(),
+        notebooks.resolve(),
     )
-    sys.stdout.write("\n".join(submitter.submit(again=args.again)) + "\n")
+    show(*submitter.submit(again=again))
     return 0
 
 
-def _cancel(args: argparse.Namespace) -> int:
-    study = _study(args)
-    lines = cancel(study, _scheduler_of(study), args.cells)
-    sys.stdout.write("\n".join(lines) + "\n")
+@with_study()
+def cancel(
+    study: Study,
+    cells: list[str] | None = Argument(None, help="Cells; none means everything."),
+) -> int:
+    """Take cells back from their scheduler."""
+    show(*cancel_cells(study, _scheduler_of(study), cells or []))
     return 0
 
 
-def _finish(args: argparse.Namespace) -> int:
-    stage = [sys.executable, "-m", "ibench", "stage", "--profile", args.profile]
-    stage += ["--params", args.params, "--results", args.results]
-    stage += ["--notebooks", args.notebooks]
+@with_study()
+def finish(study: Study, notebooks: Path = NOTEBOOKS) -> int:
+    """Judge, aggregate and report what a cluster measured."""
+    stage = [sys.executable, "-m", "ibench", "stage"]
+    stage += ["--profile", study.profile.name, "--params", str(study.params)]
+    stage += ["--results", str(study.results), "--notebooks", str(notebooks)]
     try:
-        report = finish(_study(args), Owner.this(), _utc(), stage)
+        show(f"report: {finish_grid(study, Owner.this(), _utc(), stage)}")
     except HeldError as error:
-        _say(f"{args.profile}: the last job is {error}")
+        say(f"ibench: {study.profile.name}: the last job is {error}")
         return error.exit_code
-    sys.stdout.write(f"report: {report}\n")
     return 0
 
 
-def _pool(args: argparse.Namespace) -> int:
-    study, folder = _study(args), Path(args.folder)
-    cluster = load_cluster(study.params, args.cluster)
+@with_study()
+def pool(
+    study: Study,
+    folder: Path = Argument(help="Folder of the submission."),
+    notebooks: Path = NOTEBOOKS,
+    cluster: str = CLUSTER,
+) -> int:
+    """Run the cells of a submission on this machine."""
+    wanted = load_cluster(study.params, cluster)
     cells = tuple((folder / "cells.txt").read_text().split())
-    notebooks = Path(args.notebooks)
-    batch = Batch(study, cluster, args.cluster, folder, cells, REPOSITORY, notebooks)
+    batch = Batch(study, wanted, cluster, folder, cells, REPOSITORY, notebooks)
     script, job = batch.script("cell"), f"pool-{os.getpid()}"
 
     def start(cell: str, slot: str) -> subprocess.Popen[bytes]:
@@ -132,12 +172,12 @@ def _pool(args: argparse.Namespace) -> int:
                 stderr=subprocess.STDOUT,
             )
 
-    gpus_each = cluster.gpus if study.host.gpu else 0
+    gpus_each = wanted.gpus if study.host.gpu else 0
     ids = _gpu_ids() if gpus_each else []
-    slots = gpu_slots(gpus_each, ids)[: cluster.max_parallel]
-    pool = Pool(start, slots)
-    signal.signal(signal.SIGTERM, lambda *_: pool.stop())
-    codes = pool.run(cells)
+    slots = gpu_slots(gpus_each, ids)[: wanted.max_parallel]
+    running = Pool(start, slots)
+    signal.signal(signal.SIGTERM, lambda *_: running.stop())
+    codes = running.run(cells)
     if len(codes) < len(cells):
         return 1
     return subprocess.call([str(batch.script("finish"))])
@@ -145,29 +185,15 @@ def _pool(args: argparse.Namespace) -> int:
 
 def _gpu_ids() -> list[str]:
     """GPUs of this machine, or those of them that the caller may use."""
-    import pynvml  # noqa: PLC0415
-
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is not None:
         return [g for g in given.split(",") if g]
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
-        raise ClusterError(f"no GPU on this machine ({error})") from error
-    count = pynvml.nvmlDeviceGetCount()
-    pynvml.nvmlShutdown()
-    return [str(i) for i in range(count)]
+    there = [str(i) for i, _ in enumerate(gpu_names())]
+    if not there:
+        raise ClusterError("no GPU on this machine: no NVIDIA driver answers")
+    return there
 
 
-def cluster_status(study: Study, records: dict[str, JobState]) -> list[str]:
+def cluster_status(study: Study, records: dict[str, JobState]) -> list[Part]:
     """Lines about cells for ``status``; none without a submission."""
     return cluster_table(study, records, _scheduler_of(study))
-
-
-RUN: dict[str, Callable[[argparse.Namespace], int]] = {
-    "cell": _cell,
-    "submit": _submit,
-    "cancel": _cancel,
-    "finish": _finish,
-    "pool": _pool,
-}

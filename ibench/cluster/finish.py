@@ -9,10 +9,10 @@ from pathlib import Path
 
 from ibench.cluster.claims import Claim, Owner
 from ibench.errors import StageError
-from ibench.stages.report import export_report
 from ibench.store import RECORD, retire
 from ibench.study.definition import Study
-from ibench.study.make import job_states, make_rules
+from ibench.study.make import make_rules
+from ibench.study.state import job_states
 
 __all__ = ["finish"]
 
@@ -51,6 +51,9 @@ def finish(
             f"first is {missing[0]}: `make status`, then `make submit` runs them"
         )
     folder = study.root / ".cluster" / "finish"
+    # nbconvert takes seconds to import, which `ibench status` need not wait for.
+    from ibench.stages.report import export_report  # noqa: PLC0415
+
     report = study.root / "report.html"
     with Claim(folder, "finish", owner, utc) as claim:
         for job in study.jobs.values():

@@ -21,6 +21,7 @@ from ibench.cluster.cells import cell_jobs
 from ibench.cluster.claims import latest, process_here
 from ibench.cluster.submissions import Batch, Queued, Submission
 from ibench.errors import ClusterError
+from ibench.serving.linux import command_line
 from ibench.study.definition import Study
 
 __all__ = ["Local", "Pool", "gpu_slots"]
@@ -86,12 +87,8 @@ class Local:
                 "ask there"
             )
         pid = int(submission.job_ids[0].rpartition("-")[2])
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as stream:  # noqa: PTH123
-                words = stream.read().split(b"\0")
-        except OSError:
-            return None
-        return pid if b"pool" in words and b"ibench" in words else None
+        words = command_line(pid).split()
+        return pid if "pool" in words and "ibench" in words else None
 
 
 @dataclass

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 from ibench.errors import CorruptResultError
+from ibench.files import write_atomic
 from ibench.params.clusters import Cluster
 from ibench.records import Closed
-from ibench.store import write_atomic
 from ibench.study.definition import Study
 
 __all__ = [
@@ -99,9 +99,10 @@ class Batch:
     def command(self, verb: str, *arguments: str) -> list[str]:
         """Build a command line of ours; it holds names and no secret."""
         study = self.study
+        cluster = () if verb == "finish" else ("--cluster", self.name)
         return [
             *(sys.executable, "-m", "ibench", verb),
-            *("--profile", study.profile.name, "--cluster", self.name),
+            *("--profile", study.profile.name, *cluster),
             *("--params", str(study.params), "--results", str(study.results)),
             *("--notebooks", str(self.notebooks), *arguments),
         ]

@@ -18,10 +18,10 @@ from ibench.cluster.submissions import (
     read_submissions,
     submissions_root,
 )
-from ibench.errors import ClusterError, ParameterError
+from ibench.errors import ClusterError, ParameterError, unknown_name
 from ibench.params.clusters import Cluster
 from ibench.study.definition import Study
-from ibench.study.make import JobState, job_states
+from ibench.study.state import JobState, job_states
 
 __all__ = ["Seen", "Submitter", "cancel", "look", "queued_cells"]
 
@@ -220,9 +220,9 @@ def cancel(
     that is stopped counts as cancelled and not as a failure of its machine.
     """
     jobs = cell_jobs(study)
-    unknown = [n for n in names if n not in jobs]
-    if unknown:
-        raise ClusterError(f"{unknown[0]}: not a cell of {study.profile.name}")
+    for name in names:
+        if name not in jobs:
+            raise unknown_name(study.profile_path, "cell", name, jobs)
     queued, lines = queued_cells(study, scheduler_of)
     records = job_states(study)
     active = [

@@ -10,8 +10,9 @@ from ibench.cluster.cells import MAX_RETRIES, retries_used
 from ibench.cluster.submissions import Scheduler, read_submissions
 from ibench.cluster.submit import Seen, look, queued_cells
 from ibench.study.definition import Study
-from ibench.study.make import JobState
 from ibench.study.progress import last_status
+from ibench.study.state import JobState
+from ibench.terminal import Part, Table
 
 __all__ = ["cluster_table"]
 
@@ -20,8 +21,8 @@ def cluster_table(
     study: Study,
     records: dict[str, JobState],
     scheduler_of: Callable[[str], Scheduler],
-) -> list[str]:
-    """One line a cell that was begun or queued and is not finished; then the sums.
+) -> list[Part]:
+    """Show cells that were begun or queued and are not finished; then the sums.
 
     Empty for a grid that no scheduler has seen.
     """
@@ -30,25 +31,25 @@ def cluster_table(
         return []
     queued, lines = queued_cells(study, scheduler_of)
     seen = look(study, records, queued)
-    lines += [_line(s) for s in seen if s.state != "done" and (s.tried or s.queued)]
+    open_cells = [s for s in seen if s.state != "done" and (s.tried or s.queued)]
+    rows = [(s.state, s.cell.name, _how(s)) for s in open_cells]
     states = Counter(s.state for s in seen)
     retried = sum(min(retries_used(s.tried), MAX_RETRIES) for s in seen)
     preempted = sum(a.ended == "preempted" for s in seen for a in s.tried)
     last = submissions[-1]
-    lines.append(
+    return [
+        *lines,
+        *([Table(("state", "cell", "how"), rows, header=False)] if rows else []),
         f"cells: {', '.join(f'{n} {state}' for state, n in states.items())}; "
         f"{retried} retries, {preempted} preemptions; last submitted by {last.by} to "
-        f"{last.cluster}, {last.utc}"
-    )
-    return lines
+        f"{last.cluster}, {last.utc}",
+    ]
 
 
-def _line(seen: Seen) -> str:
-    """State, scheduler's state, host, phase and retries of one cell."""
+def _how(seen: Seen) -> str:
+    """Name the scheduler's state, host, phase and retries of one cell."""
     last = seen.tried[-1] if seen.tried else None
-    parts = [f"{seen.state:9} {seen.cell.name}"]
-    if seen.queued:
-        parts.append(f"scheduler: {seen.queued}")
+    parts = [f"scheduler: {seen.queued}"] if seen.queued else []
     if last is not None:
         parts.append(f"host {last.owner.host}")
         parts += [f"job {last.owner.job}"] if last.owner.job else []

@@ -153,6 +153,10 @@ class ArrivalSpec(Closed):
                 raise ValueError(f"{self.kind} {verb} {name}")
         return self
 
+    def __str__(self) -> str:
+        """Written form, for people and for a command line."""
+        return self.text
+
     @property
     def text(self) -> str:
         """What ``parse_arrivals`` reads back as an equal specification."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from ibench.records import PhaseSummary, Range
+from ibench.terminal import Table
 
-__all__ = ["phase_lines"]
+__all__ = ["phase_table"]
 
 _MS = 1e3
 
 
-def phase_lines(phase: PhaseSummary) -> list[str]:
+def phase_table(phase: PhaseSummary) -> Table:
     """Render one phase: what came, how fast, how sure, how exact, valid or not."""
     failures = ", ".join(f"{kind} {n}" for kind, n in phase.failures.items())
     rows = [
@@ -20,15 +19,11 @@ def phase_lines(phase: PhaseSummary) -> list[str]:
         *_rates(phase),
         *_client(phase),
     ]
-    width = max(len(name) for name, _, _ in rows)
-    lines = [f"{phase.name}: {phase.arrivals}, at most {phase.concurrency} in flight"]
-    lines += [f"  {n:<{width}}  {v}{f'  ({x})' if x else ''}" for n, v, x in rows]
-    if phase.client is None:
-        return lines
-    verdict = (
-        ["valid"] if not phase.invalid else [f"INVALID: {w}" for w in phase.invalid]
-    )
-    return [*lines, *(f"  {line}" for line in verdict)]
+    if phase.client is not None:
+        verdicts = phase.invalid or ("valid",)
+        rows += [("INVALID" if phase.invalid else "timing", v, "") for v in verdicts]
+    title = f"{phase.name}: {phase.arrivals}, at most {phase.concurrency} in flight"
+    return Table(("number", "value", "beside it"), rows, header=False, title=title)
 
 
 def _latencies(p: PhaseSummary) -> list[tuple[str, str, str]]:
@@ -135,8 +130,3 @@ def _interval(found: Range | None, confidence: float | None) -> str:
     if found is None or confidence is None:
         return ""
     return f" [{_ms(found.low)}, {_ms(found.high)}] at {confidence:.0%}"
-
-
-def table(phases: Sequence[PhaseSummary]) -> str:
-    """All phases, one below the other."""
-    return "\n".join(line for phase in phases for line in phase_lines(phase))

@@ -17,9 +17,9 @@ from ibench.load.dialect import Dialect, negotiate_dialect, served_model_name
 from ibench.load.driver import PhaseRun, ask_questions, run_phase
 from ibench.load.engine_metrics import hit_rate, read_counters
 from ibench.load.stopping import monitor
-from ibench.metrics.requests import objective, tpot_s, tpot_words_s
+from ibench.metrics.requests import failure_rate, objective, tpot_s, tpot_words_s
 from ibench.metrics.summary import Plan, summarize
-from ibench.params import ClientSpec, Measure, Phase, Scenario
+from ibench.params import Measure, Phase, Scenario
 from ibench.records import (
     Calibration,
     PhaseSummary,
@@ -28,18 +28,9 @@ from ibench.records import (
     RequestSpec,
     sha256_of,
 )
+from ibench.workloads.sets import Workload
 
-__all__ = ["Measurement", "Server", "ask", "connect", "measure_scenario"]
-
-
-@dataclass(frozen=True)
-class Server:
-    """A server that answers, and how to talk to it."""
-
-    base_url: str
-    model: str
-    dialect: Dialect
-    also_named: tuple[str, ...] = ()
+__all__ = ["Measurement", "Server", "connect"]
 
 
 @dataclass(frozen=True)
@@ -63,115 +54,182 @@ class Measurement:
 
     @property
     def failure_rate(self) -> float:
-        """Share of requests that do not count."""
-        return 1 - self.completed / len(self.results)
+        """Share of requests that do not count, 0 to 1; see ``metrics.failure_rate``."""
+        return failure_rate(self.results)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that answers, how it is spoken to, and with which client and settings.
+
+    Attributes:
+        base_url: address without ``/v1``.
+        model: name that requests carry.
+        dialect: fields that the server takes.
+        client: sends and stamps.
+        settings: time-outs, length contract, limits of goodput.
+        also_named: names under which answers may speak of the model.
+    """
+
+    base_url: str
+    model: str
+    dialect: Dialect
+    client: LoadClient
+    settings: Measure
+    also_named: tuple[str, ...] = ()
+
+    def ask(
+        self,
+        questions: Sequence[Question],
+        *,
+        concurrency: int,
+        count_tokens: Callable[[str], int],
+    ) -> tuple[RequestResult, ...]:
+        """Ask the quality questions in the server's present life."""
+        return ask_questions(
+            self.client,
+            self.base_url,
+            questions,
+            self.model,
+            concurrency=concurrency,
+            request_timeout_s=self.settings.request_timeout_s,
+            count_tokens=count_tokens,
+            also_named=self.also_named,
+        )
+
+    def measure(
+        self,
+        scenario: Scenario,
+        workload: Workload,
+        *,
+        run_name: str,
+        count_tokens: Callable[[str], int] | None,
+        folder: Path | None = None,
+        limit: int | None = None,
+        calibrated: bool = False,
+        progress: Callable[[str], None] = lambda phase: None,
+    ) -> Measurement:
+        """Warm up, run every phase one after the other, summarise.
+
+        Args:
+            scenario: phases and objective.
+            workload: the request set, of which each phase has its own part, and the
+                warm-up; its seed names the arrival vectors.
+            run_name: no other run has it; its nonces keep prefix caches cold.
+            count_tokens: re-tokenises a text, without special tokens.
+            folder: where arrival vectors are saved, if anywhere.
+            limit: requests a phase at most (a quick evaluation).
+            calibrated: drive the null server before and after, about a second a phase.
+            progress: told the phase that starts.
+        """
+        settings = self.settings
+        todo = _todo(scenario, workload, settings, folder, limit)
+        check = calibrated and settings.client.calibrate
+        before = [self._calibration(p, "before") for p in todo if check]
+        send = partial(self._send, count_tokens, run_name)
+        progress("warm-up")
+        warmup = workload.warmup
+        send("warmup", warmup, [0] * len(warmup), len(warmup), None)
+        runs, hits = [], []
+        counters = read_counters(self.base_url)
+        for part in todo:
+            phase = part.phase
+            progress(f"load: {phase.name}")
+            enough = monitor(scenario.objective, settings)
+            runs.append(
+                send(
+                    phase.name,
+                    part.requests,
+                    part.offsets_ns,
+                    phase.concurrency,
+                    enough,
+                )
+            )
+            earlier, counters = counters, read_counters(self.base_url)
+            hits.append(hit_rate(earlier, counters))
+        after = [self._calibration(p, "after") for p in todo if check]
+        summaries = tuple(
+            _summary(part, run, [c[i] for c in (before, after) if c], settings, hits[i])
+            for i, (part, run) in enumerate(zip(todo, runs, strict=True))
+        )
+        results = tuple(r for run in runs for r in run.results)
+        try:
+            value, detail = objective(scenario.objective, summaries), ""
+        except MetricUndefinedError as error:
+            value, detail = None, str(error)
+        return Measurement(results, summaries, value, detail)
+
+    def _calibration(
+        self, part: _Part, when: Literal["before", "after"]
+    ) -> Calibration:
+        spec = self.settings.client
+        return calibrate(
+            self.client,
+            part.offsets_ns,
+            part.phase.concurrency,
+            when,
+            spec.max_cpu_share,
+        )
+
+    def _send(
+        self,
+        count_tokens: Callable[[str], int] | None,
+        run_name: str,
+        name: str,
+        requests: Sequence[RequestSpec],
+        offsets_ns: Sequence[int],
+        concurrency: int,
+        enough: Enough | None,
+    ) -> PhaseRun:
+        settings = self.settings
+        return run_phase(
+            self.client,
+            self.base_url,
+            requests,
+            model_id=self.model,
+            dialect=self.dialect,
+            phase_name=name,
+            offsets_ns=offsets_ns,
+            concurrency=concurrency,
+            request_timeout_s=settings.request_timeout_s,
+            count_tokens=count_tokens,
+            min_length_ratio=settings.min_length_ratio,
+            nonce_seed=f"{run_name}:{name}" if settings.client.nonce else None,
+            also_named=self.also_named,
+            enough=enough,
+        )
 
 
 def connect(
     base_url: str,
-    models: Sequence[str],
+    served_models: Sequence[str],
     model_dir: Path,
     model_id: str,
     scenario: Scenario,
     settings: Measure,
 ) -> Server:
-    """Find out under which name and dialect a ready server takes requests."""
-    model = served_model_name(models, model_dir)
+    """Find out under which name and dialect a ready server takes requests.
+
+    Args:
+        base_url: address without ``/v1``.
+        served_models: what its ``/v1/models`` lists.
+        model_dir: folder of the model that it should serve.
+        model_id: name that it should serve the model under.
+        scenario: its temperature is that of the phases to come.
+        settings: client, time-outs and limits of everything that is measured.
+    """
+    spec = settings.client
+    client = choose_client(base_url, spec.kind, spec.processes)
+    model = served_model_name(served_models, model_dir)
     dialect = negotiate_dialect(
-        _client(base_url, settings.client),
+        client,
         base_url,
         model,
         temperature=scenario.temperature,
         request_timeout_s=settings.request_timeout_s,
     )
-    return Server(base_url, model, dialect, (model_id, *models, str(model_dir)))
-
-
-def ask(
-    server: Server,
-    questions: Sequence[Question],
-    settings: Measure,
-    *,
-    concurrency: int,
-    count_tokens: Callable[[str], int],
-) -> tuple[RequestResult, ...]:
-    """Ask the quality questions in the server's present life."""
-    return ask_questions(
-        _client(server.base_url, settings.client),
-        server.base_url,
-        questions,
-        server.model,
-        concurrency=concurrency,
-        request_timeout_s=settings.request_timeout_s,
-        count_tokens=count_tokens,
-        also_named=server.also_named,
-    )
-
-
-def measure_scenario(
-    server: Server,
-    scenario: Scenario,
-    requests: Sequence[RequestSpec],
-    warmup: Sequence[RequestSpec],
-    settings: Measure,
-    *,
-    seed: int,
-    run_name: str,
-    count_tokens: Callable[[str], int] | None,
-    folder: Path | None = None,
-    limit: int | None = None,
-    calibrated: bool = False,
-    progress: Callable[[str], None] = lambda phase: None,
-) -> Measurement:
-    """Warm up, run every phase one after the other, summarise.
-
-    Args:
-        server: where and how to send.
-        scenario: phases and objective.
-        requests: the request set; each phase has its own part of it.
-        warmup: disjoint requests, sent first and thrown away.
-        settings: time-outs, length contract, SLOs, client.
-        seed: names the arrival vectors.
-        run_name: no other run has it; its nonces keep prefix caches cold.
-        count_tokens: re-tokenises a text, without special tokens.
-        folder: where arrival vectors are saved, if anywhere.
-        limit: requests a phase at most (a quick evaluation).
-        calibrated: drive the null server before and after, about a second a phase.
-        progress: told the phase that starts.
-    """
-    todo = _todo(scenario, requests, settings, seed, folder, limit)
-    client = _client(server.base_url, settings.client)
-    check = calibrated and settings.client.calibrate
-    before = [_calibration(client, p, "before", settings.client) for p in todo if check]
-    send = partial(_send, client, server, settings, count_tokens, run_name)
-    progress("warm-up")
-    send("warmup", warmup, [0] * len(warmup), len(warmup), None)
-    runs, hits = [], []
-    counters = read_counters(server.base_url)
-    for part in todo:
-        progress(f"load: {part.phase.name}")
-        runs.append(
-            send(
-                part.phase.name,
-                part.requests,
-                part.offsets_ns,
-                part.phase.concurrency,
-                monitor(scenario.objective, settings),
-            )
-        )
-        earlier, counters = counters, read_counters(server.base_url)
-        hits.append(hit_rate(earlier, counters))
-    after = [_calibration(client, p, "after", settings.client) for p in todo if check]
-    summaries = tuple(
-        _summary(part, run, [c[i] for c in (before, after) if c], settings, hits[i])
-        for i, (part, run) in enumerate(zip(todo, runs, strict=True))
-    )
-    results = tuple(r for run in runs for r in run.results)
-    try:
-        value, detail = objective(scenario.objective, summaries), ""
-    except MetricUndefinedError as error:
-        value, detail = None, str(error)
-    return Measurement(results, summaries, value, detail)
+    names = (model_id, *served_models, str(model_dir))
+    return Server(base_url, model, dialect, client, settings, names)
 
 
 class _Part(NamedTuple):
@@ -185,9 +243,8 @@ class _Part(NamedTuple):
 
 def _todo(
     scenario: Scenario,
-    requests: Sequence[RequestSpec],
+    workload: Workload,
     settings: Measure,
-    seed: int,
     folder: Path | None,
     limit: int | None,
 ) -> list[_Part]:
@@ -195,24 +252,11 @@ def _todo(
     parts = []
     for start, phase in zip(starts, scenario.phases, strict=False):
         n = min(phase.requests, limit or phase.requests)
-        offsets, sha256 = _arrivals(f"{seed}:arrivals:{scenario.id}", phase, n, folder)
-        parts.append(_Part(phase, requests[start : start + n], offsets, sha256))
+        seed_name = f"{workload.seed}:arrivals:{scenario.id}"
+        offsets, sha256 = _arrivals(seed_name, phase, n, folder)
+        requests = workload.requests[start : start + n]
+        parts.append(_Part(phase, requests, offsets, sha256))
     return parts
-
-
-def _client(base_url: str, spec: ClientSpec) -> LoadClient:
-    return choose_client(base_url, spec.kind, spec.processes)
-
-
-def _calibration(
-    client: LoadClient,
-    part: _Part,
-    when: Literal["before", "after"],
-    spec: ClientSpec,
-) -> Calibration:
-    return calibrate(
-        client, part.offsets_ns, part.phase.concurrency, when, spec.max_cpu_share
-    )
 
 
 def _summary(
@@ -241,36 +285,6 @@ def _summary(
         settings.client,
         tpot_words_s if settings.tpot == "words" else tpot_s,
         counted_hit_rate,
-    )
-
-
-def _send(
-    client: LoadClient,
-    server: Server,
-    settings: Measure,
-    count_tokens: Callable[[str], int] | None,
-    run_name: str,
-    name: str,
-    requests: Sequence[RequestSpec],
-    offsets_ns: Sequence[int],
-    concurrency: int,
-    enough: Enough | None,
-) -> PhaseRun:
-    return run_phase(
-        client,
-        server.base_url,
-        requests,
-        model_id=server.model,
-        dialect=server.dialect,
-        phase_name=name,
-        offsets_ns=offsets_ns,
-        concurrency=concurrency,
-        request_timeout_s=settings.request_timeout_s,
-        count_tokens=count_tokens,
-        min_length_ratio=settings.min_length_ratio,
-        nonce_seed=f"{run_name}:{name}" if settings.client.nonce else None,
-        also_named=server.also_named,
-        enough=enough,
     )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ibench.files import tree_sha256
 from ibench.records import Submission
 from ibench.serving.launch import LAUNCHER
-from ibench.store import tree_sha256
 from ibench.study.job import OpenJob
 
 __all__ = ["FOLDER", "submission", "write_launcher"]

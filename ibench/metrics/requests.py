@@ -110,7 +110,7 @@ def tpot_s(r: RequestResult) -> float:
 def tpot_words_s(r: RequestResult) -> float:
     """The original harness's TPOT: ``(end - first_token) / (words - 1)``, seconds.
 
-    For ``compat: upstream`` only (reference, section 18, defect 2): it counts words
+    For ``measure.tpot: words`` only (reference, section 18, defect 2): it counts words
     for tokens and waits for the stream's close.
 
     Raises:

@@ -28,6 +28,7 @@ from ibench.params.scenario import (
     Scale,
     Scenario,
     SeedPair,
+    SeedUse,
 )
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "SearchMethod",
     "SearchSpace",
     "SeedPair",
+    "SeedUse",
     "Stat",
     "Stopping",
 ]

@@ -120,14 +120,13 @@ class Engine(Closed):
         flags: every configuration key and how it is spelled.
         env: variables set for the engine.
         defaults: the published default launch, as a configuration.
-        requires: hardware the engine needs.
+        requires: hardware the engine needs; a host without it is refused.
         environment: where the engine is installed; None is the workbench's own.
         flag_check: how its flags are checked against the installed version.
         ready_s: seconds to the first answer, measured or published; a profile that
             waits less is refused.
         process_pattern: regular expression that a command line or a mapped file of
             its processes matches, and no other engine's.
-        metrics_path: its Prometheus page, if it has one.
         lock_sha256: of the environment's lock; filled in where the file is read.
     """
 
@@ -143,7 +142,6 @@ class Engine(Closed):
     flag_check: FlagCheck | None = None
     ready_s: float = Field(gt=0)
     process_pattern: str
-    metrics_path: str | None = None
     lock_sha256: str | None = None
 
     @model_validator(mode="after")

@@ -7,7 +7,6 @@ A file may extend another of its folder or of the folder above: ``extends: h100`
 
 from __future__ import annotations
 
-import difflib
 import json
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +14,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
-from ibench.errors import ParameterError
+from ibench.errors import ParameterError, nearest, unknown_name
 from ibench.records import Closed
 
 __all__ = ["load_yaml", "named"]
@@ -34,12 +33,7 @@ def named(folder: Path, name: str) -> Path:
         path = next(iter(sorted(folder.glob(f"*/{name}.yaml"))), path)
     if not path.is_file():
         there = sorted(p.stem for p in folder.rglob("*.yaml"))
-        near = difflib.get_close_matches(name, there, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        kind = folder.name.removesuffix("s")
-        raise ParameterError(
-            folder, kind, name, f"unknown; {hint}choose one of {', '.join(there)}"
-        )
+        raise unknown_name(folder, folder.name.removesuffix("s"), name, there)
     return path
 
 
@@ -99,9 +93,7 @@ def _explain(path: Path, model: type[Closed], error: ValidationError) -> Paramet
     value: object = first["input"]
     remedy = first["msg"]
     if first["type"] == "extra_forbidden":
-        known = sorted(_keys(model))
-        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
-        remedy = "unknown key" + (f"; did you mean {near[0]!r}?" if near else "")
+        remedy = "unknown key" + nearest(str(first["loc"][-1]), sorted(_keys(model)))
     elif first["type"] == "missing":
         value, remedy = None, "missing; add the key"
     if isinstance(value, (dict, list)):

@@ -24,18 +24,35 @@ class ClientSpec(Closed):
     """The load client, and how exact it must be for a point to count."""
 
     kind: Literal["kernel", "httpx"] = Field(
-        default="kernel", description="kernel falls back to httpx where it cannot run"
+        default="kernel",
+        description="Load client; kernel falls back to httpx where it cannot run.",
     )
-    processes: int = Field(default=1, ge=1, le=64)
-    nonce: bool = Field(default=True, description="at the head of every prompt")
-    calibrate: bool = Field(default=True, description="null server before and after")
-    confidence: float = Field(default=0.95, gt=0, lt=1, description="of the ranges")
+    processes: int = Field(
+        default=1, ge=1, le=64, description="Sending processes, each on its core."
+    )
+    nonce: bool = Field(
+        default=True, description="Put a nonce at the head of every prompt."
+    )
+    calibrate: bool = Field(
+        default=True, description="Measure the null server before and after."
+    )
+    confidence: float = Field(
+        default=0.95, gt=0, lt=1, description="Confidence of the intervals."
+    )
     max_error_share: float = Field(
-        default=0.05, gt=0, description="send lag p99 and TTFT bias, of the TTFT p50"
+        default=0.05,
+        gt=0,
+        description="Largest send lag p99 and TTFT bias, as a share of the TTFT p50.",
     )
-    max_cpu_share: float = Field(default=0.7, gt=0, le=1, description="of one core")
-    max_read_lag_p99_s: float = Field(default=0.001, gt=0)
-    max_cache_hit_rate: float = Field(default=0.05, ge=0, le=1)
+    max_cpu_share: float = Field(
+        default=0.7, gt=0, le=1, description="Largest share of one core for a process."
+    )
+    max_read_lag_p99_s: float = Field(
+        default=0.001, gt=0, description="Largest read lag p99 in seconds."
+    )
+    max_cache_hit_rate: float = Field(
+        default=0.05, ge=0, le=1, description="Largest share of prompt tokens cached."
+    )
 
 
 class Stopping(Closed):
@@ -58,7 +75,8 @@ class Measure(Closed):
     ttft_slo_s: float = Field(gt=0)
     tpot_slo_s: float = Field(gt=0)
     tpot: Literal["tokens", "words"] = Field(
-        default="tokens", description="words: the original's (compat: upstream)"
+        default="tokens",
+        description="words: the original's, which counts words for tokens",
     )
     client: ClientSpec = ClientSpec()
     stopping: Stopping | None = None

@@ -87,7 +87,12 @@ class Profile(Closed):
     gates: str
     statistics: Stat
     isolation: Isolation = Isolation()
-    compat: Literal["ibench", "upstream"] = "ibench"
+    compat: Literal["ibench", "upstream"] = Field(
+        default="ibench",
+        description="upstream: request sets are drawn exactly as the original draws "
+        "them (one pool, no repair of cuts, shared warm-up), and nothing else changes: "
+        "`measure.tpot: words` and `confirm_top: 0` are keys of their own",
+    )
 
     @model_validator(mode="after")
     def _hub_documents_are_pinned(self) -> Profile:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import itertools
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
 from ibench.params.types import Name
 from ibench.records import Closed
 
-__all__ = ["PaperScenario", "Phase", "PhaseScale", "Scale", "Scenario", "SeedPair"]
+__all__ = [
+    "PaperScenario",
+    "Phase",
+    "PhaseScale",
+    "Scale",
+    "Scenario",
+    "SeedPair",
+    "SeedUse",
+]
+
+SeedUse: TypeAlias = Literal["dev", "eval"]
 
 
 class SeedPair(Closed):
@@ -23,6 +33,13 @@ class SeedPair(Closed):
     def label(self) -> str:
         """Folder name, for example ``21-1337``."""
         return f"{self.development}-{self.evaluation}"
+
+    def seed(self, use: SeedUse) -> int:
+        """Seed of a use: ``dev`` is what submissions are made with, ``eval`` scored.
+
+        Stages ask ``study.draw`` for whole workloads and never for the seed.
+        """
+        return self.development if use == "dev" else self.evaluation
 
 
 class Phase(Closed):

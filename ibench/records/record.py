@@ -26,7 +26,9 @@ class Provenance(Closed):
     parameters: dict[str, bool | int | float | str]
     git_commit: str | None
     git_dirty: bool | None
-    notebook_sha256: Sha256
+    notebook_sha256: Sha256 | None = Field(
+        description="of the code that ran; None where no notebook ran it"
+    )
     lock_sha256: Sha256 | None
     inputs: dict[str, Sha256] = Field(description="upstream records by path")
     seeds: dict[str, int]

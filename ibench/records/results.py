@@ -22,6 +22,7 @@ __all__ = [
     "Outcome",
     "QualityVerdict",
     "Result",
+    "ScoreResult",
     "Selection",
     "StudyResult",
     "Submission",
@@ -278,6 +279,20 @@ class Verdict(Closed):
     baseline_objective: float | None
 
 
+class ScoreResult(Closed):
+    """A submission or a running server, scored outside a study's grid."""
+
+    kind: Literal["score"] = "score"
+    target: str = Field(description="folder, or address of a running server")
+    evidence: Evidence
+    baseline: BaselineResult | None = Field(
+        description="of this host; None where there was none to compare with"
+    )
+    verdict: Verdict = Field(
+        description="without a baseline its quality is that of the run against itself"
+    )
+
+
 class StudyResult(Closed):
     """Stage 5: what the aggregation published."""
 
@@ -289,6 +304,6 @@ class StudyResult(Closed):
 
 
 Result: TypeAlias = Annotated[
-    BaselineResult | Submission | Evidence | Verdict | StudyResult,
+    BaselineResult | Submission | Evidence | Verdict | ScoreResult | StudyResult,
     Field(discriminator="kind"),
 ]

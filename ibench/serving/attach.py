@@ -5,10 +5,9 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-import httpx
-
 from ibench.errors import LaunchError
 from ibench.records import Launch, LaunchOutcome
+from ibench.serving.probe import Probe, look_once
 
 __all__ = ["AttachedServer"]
 
@@ -25,15 +24,14 @@ class AttachedServer:
     def __init__(self, url: str) -> None:
         """Ask once for its models."""
         self.base_url = url.rstrip("/").removesuffix("/v1")
-        models, fault = self._models()
-        reached = models is not None
+        seen = look_once(self.base_url, _TIMEOUT_S)
         self.launch = Launch(
-            outcome=LaunchOutcome.READY if reached else LaunchOutcome.NEVER_READY,
-            detail=fault or "was running; not launched here",
+            outcome=LaunchOutcome.READY if seen.ready else LaunchOutcome.NEVER_READY,
+            detail="was running; not launched here" if seen.ready else self._says(seen),
             ready_s=None,
             sandbox="none",
             warning="not launched here: its launcher and its end were not judged",
-            served_models=models or (),
+            served_models=seen.models,
         )
 
     def __enter__(self) -> Self:
@@ -49,7 +47,7 @@ class AttachedServer:
         """Leave the server running."""
 
     def pids(self) -> tuple[int, ...]:
-        """Unknown."""
+        """No processes: which ones serve is not known."""
         return ()
 
     def check_alive(self) -> None:
@@ -60,23 +58,13 @@ class AttachedServer:
         """
         if self.launch.outcome is not LaunchOutcome.READY:
             raise LaunchError(self.launch.outcome, self.launch.detail)
-        models, fault = self._models()
-        if models is None:
-            raise LaunchError(LaunchOutcome.DIED, fault)
+        seen = look_once(self.base_url, _TIMEOUT_S)
+        if not seen.ready:
+            raise LaunchError(LaunchOutcome.DIED, self._says(seen))
 
-    def stop(self) -> tuple[str, ...]:
-        """Do nothing: it is not ours to stop."""
+    def stop(self, grace_s: float = 0.0) -> tuple[str, ...]:
+        """Leave it running, whatever the grace: it is not ours to stop."""
         return ()
 
-    def _models(self) -> tuple[tuple[str, ...] | None, str]:
-        address = f"{self.base_url}/v1/models"
-        try:
-            reply = httpx.get(address, timeout=_TIMEOUT_S, trust_env=False)
-            if reply.status_code != 200:
-                return None, f"{address} answered {reply.status_code}"
-            listed = reply.json()["data"]
-            return tuple(str(m["id"]) for m in listed), ""
-        except httpx.HTTPError as error:
-            return None, f"{address}: {type(error).__name__}"
-        except (ValueError, KeyError, TypeError):
-            return None, f"{address} answered 200 without a list of models"
+    def _says(self, seen: Probe) -> str:
+        return f"{self.base_url}: {seen.detail}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 
-from ibench.errors import ParameterError
+from ibench.errors import ParameterError, unknown_name
 from ibench.params.engines import Engine, FlagSpec, Setting
 
 __all__ = ["arguments", "launcher_script"]
@@ -48,10 +48,9 @@ def arguments(
         ParameterError: as for ``launcher_script``.
     """
     where = f"engine {engine.name}"
-    for key, value in config.items():
+    for key in config:
         if key not in engine.flags:
-            known = ", ".join(engine.flags)
-            raise ParameterError(where, key, value, f"unknown; known are {known}")
+            raise unknown_name(where, "config", key, engine.flags)
     settings = {**engine.defaults, **config}
     options, exports = list[str](), dict(engine.env)
     for key, spec in engine.flags.items():

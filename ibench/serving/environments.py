@@ -7,19 +7,17 @@ from which lock it was built, so that a half-built or outdated one is built agai
 
 from __future__ import annotations
 
-import fcntl
-import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
 from pydantic import ValidationError
 
 from ibench.errors import EngineError
+from ibench.files import locked, write_atomic
 from ibench.params.engines import Engine, Venv
 from ibench.records import Closed
 
@@ -86,7 +84,7 @@ def build(
     if not isinstance(spec, Venv):
         raise EngineError(f"engine {engine.name}: nothing to build: it has no venv")
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder / f".{engine.name}.lock"):
+    with locked(folder / f".{engine.name}.lock"):
         there = built(engine, folder)
         if there is not None:
             return there
@@ -130,9 +128,7 @@ def _install(
         lock_sha256=str(engine.lock_sha256),
         python=_ask([inside, "-c", "import platform as p; print(p.python_version())"]),
     )
-    side = target / f"{READY}.partial"
-    side.write_text(json.dumps(state.model_dump(mode="json"), indent=1))
-    side.rename(target / READY)
+    write_atomic(target / READY, state.model_dump_json(indent=1))
     return state
 
 
@@ -161,13 +157,6 @@ def _last_error(log_path: Path) -> str:
 def _ask(argv: list[str]) -> str:
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     return done.stdout.strip()
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def interpreter_roots(folder: Path) -> tuple[Path, ...]:

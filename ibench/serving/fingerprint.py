@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+
+from ibench.serving.linux import command_line, mapped_files
 
 __all__ = ["command_lines", "engines_in"]
 
@@ -18,8 +19,9 @@ _LINES_KEPT = 64
 
 def command_lines(pids: Iterable[int]) -> tuple[str, ...]:
     """Command lines of living processes, at most 64 lines of 500 characters."""
-    lines = (_read(pid, "cmdline").replace("\0", " ").strip() for pid in pids)
-    unique = dict.fromkeys(line[:_LINE_KEPT] for line in lines if line)
+    unique = dict.fromkeys(
+        line[:_LINE_KEPT] for line in map(command_line, pids) if line
+    )
     return tuple(unique)[:_LINES_KEPT]
 
 
@@ -33,15 +35,6 @@ def engines_in(pids: Iterable[int], patterns: Mapping[str, str]) -> tuple[str, .
     compiled = {name: re.compile(text) for name, text in patterns.items()}
     seen = set[str]()
     for pid in pids:
-        text = _read(pid, "cmdline").replace("\0", " ")
-        files = {line.rpartition(" ")[2] for line in _read(pid, "maps").splitlines()}
-        text += "\n" + "\n".join(sorted(f for f in files if f.startswith("/")))
+        text = "\n".join([command_line(pid), *sorted(mapped_files(pid))])
         seen |= {name for name, pattern in compiled.items() if pattern.search(text)}
     return tuple(name for name in patterns if name in seen)
-
-
-def _read(pid: int, name: str) -> str:
-    try:
-        return (Path("/proc") / str(pid) / name).read_text(errors="replace")
-    except OSError:
-        return ""

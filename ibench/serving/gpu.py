@@ -1,7 +1,6 @@
 """GPU memory and energy of a served run, read through NVML.
 
-Without a driver or a GPU everything is unknown (``None``), never 0. The reader of
-NVML (``pynvml`` of ``nvidia-ml-py``) is imported on use and can be handed in.
+Without a driver or a GPU everything is unknown (``None``), never 0.
 
 Limits: energy is that of whole GPUs, so of everything that runs on them. NVML names
 processes by the pids of the host; inside a container they may not match, and the
@@ -16,33 +15,20 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from itertools import pairwise
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Self
 
-from ibench.errors import MetricUndefinedError
+from ibench.errors import DriverError, MetricUndefinedError
 from ibench.records import EnergySource, GpuUse
-from ibench.serving.gpu_choice import chosen_gpus, nvml_text, started
+from ibench.serving.gpu_choice import chosen_gpus
+from ibench.serving.nvml import Nvml, nvml_session, nvml_text
 
-__all__ = ["GpuMeter", "GpuUse", "Nvml", "energy_per_token_j"]
+__all__ = ["GpuMeter", "GpuUse", "energy_per_token_j"]
 
 _MIB = 1024 * 1024
 _NOT_AVAILABLE = 2**64 - 1  # NVML_VALUE_NOT_AVAILABLE
-
-
-class Nvml(Protocol):
-    """What is used of the ``pynvml`` module."""
-
-    @property
-    def NVMLError(self) -> type[Exception]: ...  # noqa: D102
-    def nvmlInit(self) -> None: ...  # noqa: D102
-    def nvmlShutdown(self) -> None: ...  # noqa: D102
-    def nvmlDeviceGetCount(self) -> int: ...  # noqa: D102
-    def nvmlDeviceGetHandleByIndex(self, index: int) -> Any: ...  # noqa: D102, ANN401
-    def nvmlDeviceGetName(self, handle: Any) -> str | bytes: ...  # noqa: D102, ANN401
-    def nvmlDeviceGetTotalEnergyConsumption(self, handle: Any) -> int: ...  # noqa: D102, ANN401
-    def nvmlDeviceGetPowerUsage(self, handle: Any) -> int: ...  # noqa: D102, ANN401
-    def nvmlDeviceGetComputeRunningProcesses(self, handle: Any) -> list[Any]: ...  # noqa: D102, ANN401
 
 
 def energy_per_token_j(use: GpuUse | None, output_tokens: int | None) -> float:
@@ -84,6 +70,7 @@ class GpuMeter:
         """Keep the settings; nothing is read before the ``with`` block."""
         self._nvml, self._period_s = nvml, period_s
         self._pids, self._clock_ns, self._gpus = pids, clock_ns, gpus
+        self._session = ExitStack()
         self._devices: list[_Device] = []
         self._memory = _Memory()
         self._ours = set[int]()
@@ -93,8 +80,10 @@ class GpuMeter:
 
     def __enter__(self) -> Self:
         """Take the first sample and start the thread, where there is a GPU."""
-        self._nvml = started(self._nvml)
-        if self._nvml is None:
+        try:
+            self._nvml = self._session.enter_context(nvml_session(self._nvml))
+        except DriverError:
+            self._nvml = None
             return self
         self._devices = _devices(self._nvml, self._gpus)
         if self._devices:
@@ -113,15 +102,13 @@ class GpuMeter:
         self._ended = True
         if self._nvml is None:
             return
-        try:
+        with self._session:
             if self._devices:
                 self._stop.set()
                 self._pool.shutdown()
                 self._loop.result()
                 self._sample()
                 self._use = self._summed()
-        finally:
-            self._nvml.nvmlShutdown()
 
     def use(self) -> GpuUse | None:
         """What was measured; nothing where there is no GPU or no driver.

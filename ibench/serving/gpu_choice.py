@@ -6,25 +6,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["chosen_gpus", "gpu_users", "nvml_text", "started"]
+from ibench.errors import DriverError
+from ibench.serving.nvml import nvml_session, nvml_text
+
+__all__ = ["chosen_gpus", "gpu_users"]
 
 RELEASE_S, LOOK_S = 15.0, 0.5
 _GIB = 2**30
-
-
-def started(nvml: Any | None) -> Any | None:  # noqa: ANN401 (pynvml is untyped)
-    """NVML, opened; None without the package or a driver."""
-    if nvml is None:
-        try:
-            import pynvml  # noqa: PLC0415 (only where the GPU is asked for)
-        except ImportError:
-            return None
-        nvml = pynvml
-    try:
-        nvml.nvmlInit()
-    except nvml.NVMLError:
-        return None
-    return nvml
 
 
 def chosen_gpus(nvml: Any, names: tuple[str, ...] | None) -> list[int]:  # noqa: ANN401
@@ -56,11 +44,6 @@ def _uuid(nvml: Any, index: int) -> str:  # noqa: ANN401
     return nvml_text(found)
 
 
-def nvml_text(value: str | bytes) -> str:
-    """Read what NVML says; its older versions say it in bytes."""
-    return value.decode() if isinstance(value, bytes) else value
-
-
 def gpu_users(
     names: tuple[str, ...] | None,
     nvml: Any | None = None,  # noqa: ANN401
@@ -79,16 +62,14 @@ def gpu_users(
         clock: monotonic seconds.
         sleep: waits.
     """
-    opened = started(nvml)
-    if opened is None:
-        return []
     try:
-        end_s = clock() + wait_s
-        while (users := _users(opened, names)) and clock() < end_s:
-            sleep(LOOK_S)
-        return users
-    finally:
-        opened.nvmlShutdown()
+        with nvml_session(nvml) as opened:
+            end_s = clock() + wait_s
+            while (users := _users(opened, names)) and clock() < end_s:
+                sleep(LOOK_S)
+            return users
+    except DriverError:
+        return []
 
 
 def _users(nvml: Any, names: tuple[str, ...] | None) -> list[str]:  # noqa: ANN401

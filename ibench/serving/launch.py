@@ -18,8 +18,9 @@ import httpx
 
 from ibench.errors import LaunchError
 from ibench.records import Closed, Launch, LaunchOutcome
+from ibench.serving.linux import command_line, listening_ports
 from ibench.serving.probe import PROBE_TIMEOUT_S, Probe, answers, look
-from ibench.serving.processes import command_line, free_port, listening_ports
+from ibench.serving.processes import free_port
 from ibench.serving.sandbox import PROCESS_GROUP_WARNING, Sandbox, SandboxKind
 from ibench.serving.supervise import Supervised
 
@@ -295,7 +296,7 @@ def _name(pids: tuple[int, ...]) -> str:
     if not pids:
         return "no process left"
     ports = ", ".join(map(str, listening_ports(pids))) or "no port"
-    return f"left {len(pids)} processes on {ports}: {command_line(pids[0])}"
+    return f"left {len(pids)} processes on {ports}: {command_line(pids[0])[:120]}"
 
 
 def _tail(log_path: Path) -> str:

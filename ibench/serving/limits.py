@@ -12,26 +12,26 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 __all__ = ["LimitWatch", "private_memory_mib", "tree_mib"]
 
 PERIOD_S = 0.5
 _DISK_SHARE = 0.02  # of the time may go into walking the folder
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 _MIB = 2**20
 
 
 def private_memory_mib(pids: Iterable[int]) -> float:
     """Resident memory that the processes do not share with files or each other, MiB."""
-    pages = 0
+    used = 0
     for pid in pids:
-        try:
-            fields = Path(f"/proc/{pid}/statm").read_text().split()
-        except OSError:
-            continue
-        pages += int(fields[1]) - int(fields[2])
-    return pages * _PAGE / _MIB
+        with suppress(psutil.Error):
+            memory = psutil.Process(pid).memory_info()
+            used += int(memory.rss - memory.shared)
+    return used / _MIB
 
 
 def tree_mib(folder: Path) -> float:

@@ -1,13 +1,14 @@
-"""One look at a server that may be starting."""
+"""One look at a server: the only place that asks for ``/v1/models``."""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import httpx
 
-__all__ = ["PROBE_TIMEOUT_S", "Probe", "answers", "look"]
+__all__ = ["PROBE_TIMEOUT_S", "Probe", "answers", "look", "look_once"]
 
 PROBE_TIMEOUT_S = 2.0
 _HOST = "127.0.0.1"
@@ -39,6 +40,22 @@ def look(client: httpx.Client, base_url: str) -> Probe:
     entries = listed if isinstance(listed, list) else []
     models = [e["id"] for e in entries if isinstance(e, dict) and "id" in e]
     return Probe(True, tuple(str(m) for m in models), "ready")
+
+
+def look_once(
+    base_url: str, timeout_s: float, headers: Mapping[str, str] | None = None
+) -> Probe:
+    """Ask a server that should be running, over a connection of its own.
+
+    Proxy settings of the environment must not stand between us and the server.
+
+    Args:
+        base_url: address without ``/v1``.
+        timeout_s: of connecting and of each read, seconds.
+        headers: sent with the request.
+    """
+    with httpx.Client(timeout=timeout_s, trust_env=False, headers=headers) as client:
+        return look(client, base_url)
 
 
 def answers(port: int) -> bool:

@@ -18,6 +18,15 @@ from typing import BinaryIO, Self
 from ibench.errors import SandboxError
 from ibench.serving.containers import podman_stop
 from ibench.serving.limits import LimitWatch
+from ibench.serving.linux import (
+    command_line,
+    descendants,
+    has_variable,
+    is_alive,
+    namespace_pid,
+    outgoing_ports,
+    pids,
+)
 from ibench.serving.sandbox import (
     TOKEN_VARIABLE,
     Sandbox,
@@ -28,20 +37,10 @@ from ibench.serving.sandbox import (
     wrap,
 )
 
-__all__ = [
-    "Process",
-    "command_line",
-    "descendants",
-    "free_port",
-    "listening_ports",
-    "namespace_pid",
-]
+__all__ = ["Process", "free_port"]
 
-_PROC = Path("/proc")
-_LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
 _POLL_S = 0.02
 _KILL_WAIT_S = 5.0
-_THREADS = 17  # place of num_threads among the fields after the command name
 # SGLang opens a second port this far above its own, and fails when it is taken.
 COMPANION_OFFSET = 10_000
 
@@ -55,8 +54,7 @@ def free_port() -> int:
     Raises:
         SandboxError: a hundred ports in a row were taken.
     """
-    local_range = _read(_PROC / "sys/net/ipv4/ip_local_port_range").split()
-    high = int(local_range[0]) if local_range else 32768
+    high, _ = outgoing_ports()
     low = max(1024, high - 12000)
     for _ in range(100):
         port = low + secrets.randbelow(high - low)
@@ -72,91 +70,6 @@ def _can_bind(port: int) -> bool:
         except (OSError, OverflowError):
             return False
         return True
-
-
-def _read(path: Path) -> bytes:
-    """Read a /proc file; empty when the process is gone or not ours to see."""
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
-
-
-def _pids() -> list[int]:
-    return [int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit()]
-
-
-def _stat(pid: int) -> tuple[str, int] | None:
-    """State letter and parent; the command name before them may hold anything.
-
-    A first thread that ended before the others is a zombie by its letter, but its
-    process still holds its sockets: it counts as running.
-    """
-    fields = _read(_PROC / str(pid) / "stat").rpartition(b")")[2].split()
-    if len(fields) <= _THREADS:
-        return None
-    state = fields[0].decode()
-    if state == "Z" and int(fields[_THREADS]) > 1:
-        state = "R"
-    return state, int(fields[1])
-
-
-def _alive(pid: int) -> bool:
-    stat = _stat(pid)
-    return stat is not None and stat[0] not in "ZX"
-
-
-def descendants(pid: int) -> tuple[int, ...]:
-    """Living processes below ``pid``, without it; zombies do not count."""
-    stats = {p: s for p in _pids() if (s := _stat(p)) is not None}
-    below, frontier = set[int](), {pid}
-    while frontier:
-        frontier = {p for p, (_, parent) in stats.items() if parent in frontier} - below
-        below |= frontier
-    return tuple(sorted(p for p in below if stats[p][0] not in "ZX"))
-
-
-def namespace_pid(pid: int) -> int | None:
-    """Pid in the process's innermost PID namespace: 1 for its first process."""
-    for line in _read(_PROC / str(pid) / "status").splitlines():
-        if line.startswith(b"NSpid:"):
-            return int(line.split()[-1])
-    return None
-
-
-def command_line(pid: int) -> str:
-    """Arguments of a process in one line of at most 120 characters, for people."""
-    raw = _read(_PROC / str(pid) / "cmdline").replace(b"\0", b" ")
-    return raw.decode(errors="replace").strip()[:120]
-
-
-def listening_ports(pids: Iterable[int]) -> tuple[int, ...]:
-    """TCP ports these processes listen on, in the network namespace of each."""
-    ports = set[int]()
-    for pid in pids:
-        inodes = _socket_inodes(pid)
-        for table in ("tcp", "tcp6") if inodes else ():
-            for line in _read(_PROC / str(pid) / "net" / table).splitlines()[1:]:
-                fields = line.decode().split()
-                if fields[3] == _LISTEN and fields[9] in inodes:
-                    ports.add(int(fields[1].rpartition(":")[2], 16))
-    return tuple(sorted(ports))
-
-
-def _socket_inodes(pid: int) -> set[str]:
-    found = set[str]()
-    try:
-        entries = list((_PROC / str(pid) / "fd").iterdir())
-    except OSError:
-        return found
-    for entry in entries:
-        try:
-            target = str(entry.readlink())
-        except OSError:
-            continue
-        if target.startswith("socket:["):
-            found.add(target[8:-1])
-    return found
 
 
 class Process:
@@ -246,13 +159,11 @@ class Process:
         finds orphans of a process group.
         """
         found = {self.pid, *descendants(self.pid)}
-        mark = f"{TOKEN_VARIABLE}={self._sandbox.token}".encode()
-        for pid in _pids():
-            if mark in _read(_PROC / str(pid) / "environ").split(b"\0"):
-                found.add(pid)
+        mark = f"{TOKEN_VARIABLE}={self._sandbox.token}"
+        found |= {pid for pid in pids() if has_variable(pid, mark)}
         # A child of a known process that lost both marks is still a known process.
         with self._seen_lock:  # the limit watch looks from its own thread
-            self._seen = {p for p in found | self._seen if _alive(p)}
+            self._seen = {p for p in found | self._seen if is_alive(p)}
             return tuple(sorted(self._seen))
 
     def _kill(self) -> None:
@@ -283,7 +194,7 @@ class Process:
         targets = {p for p in self.members() if namespace_pid(p) != 1} - helpers
         _signal(targets, signal.SIGTERM)
         end = clock() + grace_s
-        while any(map(_alive, targets)) and clock() < end:
+        while any(map(is_alive, targets)) and clock() < end:
             self._popen.poll()
             sleep(_POLL_S)
         end = clock() + _KILL_WAIT_S
@@ -295,11 +206,11 @@ class Process:
             sleep(_POLL_S)
         if self._kind == "process_group":
             shutil.rmtree(private_root(self._sandbox, self._kind), ignore_errors=True)
-        return tuple(f"process {p}: {command_line(p)}" for p in self.members())
+        return tuple(f"process {p}: {command_line(p)[:120]}" for p in self.members())
 
 
-def _signal(pids: Iterable[int], number: signal.Signals) -> None:
-    for pid in pids:
+def _signal(targets: Iterable[int], number: signal.Signals) -> None:
+    for pid in targets:
         try:
             os.kill(pid, number)
         except (ProcessLookupError, PermissionError):

@@ -6,7 +6,8 @@ import contextlib
 import os
 from pathlib import Path
 
-from ibench.serving.processes import Process, namespace_pid
+from ibench.serving.linux import namespace_pid
+from ibench.serving.processes import Process
 from ibench.serving.sandbox import Sandbox, SandboxKind
 
 __all__ = ["Supervised"]

@@ -38,11 +38,12 @@ from ibench.analysis.scores import (
     with_speedups,
 )
 from ibench.analysis.style import save_figure, titles
+from ibench.files import file_sha256
 from ibench.methods.agents.links import read_head
 from ibench.metrics.intervals import t_interval
 from ibench.params.prices import latest_prices
 from ibench.records import StudyResult
-from ibench.store import file_sha256, load_record
+from ibench.store import load_record
 from ibench.study.job import OpenJob
 
 __all__ = ["Tables", "aggregate", "columns_of", "iteration_logs"]

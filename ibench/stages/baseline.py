@@ -9,17 +9,14 @@ from __future__ import annotations
 import shutil
 
 from ibench.errors import LaunchError
+from ibench.load.life import OK, live
 from ibench.methods.folder import write_launcher
 from ibench.records import BaselineResult, LaunchOutcome
 from ibench.serving.engines import launcher_script
-from ibench.stages.relaunch import (
-    Workload,
-    collect,
-    launched,
-    load_test,
-    neutral_copy,
-)
+from ibench.stages.relaunch import collect, neutral_copy
+from ibench.study.draw import evaluation
 from ibench.study.job import OpenJob
+from ibench.study.live import connected, launched, measured
 
 __all__ = ["measure_baseline"]
 
@@ -33,7 +30,7 @@ def measure_baseline(job: OpenJob) -> BaselineResult:
     profile = job.study.profile
     script = launcher_script(job.study.baseline_engine, dict(profile.baseline_config))
     write_launcher(job.folder / "submission", script)
-    evidence = collect(job, job.folder / "submission", {})
+    evidence = collect(job, job.folder / "submission")
     if evidence.objective is None:
         return BaselineResult(evidence=evidence)
     more = [_repeat(job, i) for i in range(2, profile.baseline_repeats + 1)]
@@ -42,15 +39,26 @@ def measure_baseline(job: OpenJob) -> BaselineResult:
 
 def _repeat(job: OpenJob, number: int) -> float:
     """Objective of one more server life."""
-    workload = Workload(job)
+    workload = evaluation(job)
     copy = neutral_copy(job, job.folder / "submission")
     job.status.phase(f"repeat {number}", job.study.profile.measure.ready_timeout_s)
     log = job.folder / "logs" / f"server-{number}.log"
-    with launched(job, copy, log) as server:
-        if server.launch.outcome is not LaunchOutcome.READY:
-            raise LaunchError(server.launch.outcome, server.launch.detail)
-        _, measured = load_test(job, server, workload, None)
+    found = []
+    life = live(
+        lambda: launched(job, copy, log),
+        lambda running, _: found.append(
+            measured(
+                job,
+                connected(job, running),
+                workload,
+                calibrated=True,
+                progress=job.status.phase,
+            )
+        ),
+    )
     shutil.rmtree(copy.parent, ignore_errors=True)
-    if measured.objective is None:
-        raise LaunchError(LaunchOutcome.DIED, measured.detail)
-    return measured.objective
+    if life.outcome != OK:
+        raise LaunchError(life.outcome, life.detail)
+    if found[0].objective is None:
+        raise LaunchError(LaunchOutcome.DIED, found[0].detail)
+    return found[0].objective

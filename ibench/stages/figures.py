@@ -23,8 +23,8 @@ from typing import Any
 
 from ibench import PACKAGE, REPOSITORY
 from ibench.errors import IbenchError, ParameterError, StageError, UserError
+from ibench.files import file_sha256, write_atomic
 from ibench.records import sha256_of
-from ibench.store import file_sha256, write_atomic
 from ibench.study.notebook import check_parameters, source_sha256
 
 __all__ = ["Build", "build"]

@@ -8,12 +8,10 @@ from typing import Literal
 import httpx
 
 from ibench.errors import JudgeError
-from ibench.gates.bench import read_bench
 from ibench.gates.judge import ask_judge
-from ibench.gates.verdict import judge_run
 from ibench.records import BaselineResult, Evidence, Verdict
 from ibench.study.job import OpenJob
-from ibench.workloads import read_questions
+from ibench.study.judging import open_case
 
 __all__ = ["gate"]
 
@@ -26,20 +24,15 @@ def gate(job: OpenJob) -> Verdict:
     base = job.upstream["baseline"].result
     if not isinstance(evidence, Evidence) or not isinstance(base, BaselineResult):
         raise TypeError("stages 'relaunch' and 'baseline' published something else")
-    folder = job.upstream_folder("relaunch")
     job.status.phase("judging")
-    judge, detail = _ask(job, evidence)
-    return judge_run(
-        read_bench(folder, evidence),
-        read_bench(job.upstream_folder("baseline"), base.averaged),
-        read_questions(folder / "questions.jsonl"),
-        job.study.gates,
-        model_id=job.study.model.model_id,
-        model_dir_name=evidence.model_dir_name,
-        forced_engine=job.job.spec.get("forced_engine"),
-        judge=judge,
-        judge_detail=detail,
+    case = open_case(
+        job.study,
+        (job.upstream_folder("relaunch"), evidence),
+        (job.upstream_folder("baseline"), base),
+        job.job.spec.get("forced_engine"),
     )
+    label, detail = _ask(job, evidence)
+    return case.judge(job.study.gates, label, detail)
 
 
 def _ask(

@@ -1,4 +1,4 @@
-"""Stages 1 and 3: relaunch a submission under supervision and collect evidence.
+"""Stage 3: relaunch a submission under supervision and collect evidence.
 
 One server life: launch, warm-up, load, quality questions, stop. Nothing is judged
 here, so that another threshold never needs another launch.
@@ -6,19 +6,20 @@ here, so that another threshold never needs another launch.
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from ibench.errors import LaunchError, MetricUndefinedError
-from ibench.load.scenario import Measurement, Server, ask, connect, measure_scenario
+from ibench.errors import CorruptResultError, MetricUndefinedError
+from ibench.files import tree_sha256
+from ibench.load.life import OK, Life, Running, live
+from ibench.load.scenario import Measurement
 from ibench.params.engines import WORKBENCH_IMAGE
 from ibench.records import (
     Evidence,
     GpuUse,
-    Launch,
-    LaunchOutcome,
     RequestResult,
     Submission,
     sha256_of,
@@ -26,35 +27,43 @@ from ibench.records import (
 from ibench.serving.attach import AttachedServer
 from ibench.serving.fingerprint import command_lines, engines_in
 from ibench.serving.gpu import GpuMeter, energy_per_token_j
-from ibench.serving.launch import LAUNCHER, RunningServer, launch_anywhere
-from ibench.store import tree_sha256
+from ibench.serving.launch import LAUNCHER
+from ibench.study.draw import evaluation
 from ibench.study.job import OpenJob
-from ibench.workloads import set_hash, write_questions, write_requests
+from ibench.study.live import answers_of, connected, launched, measured
+from ibench.workloads import Workload, set_hash, write_questions, write_requests
 
-__all__ = ["collect", "collect_running", "launched", "load_test", "relaunch"]
+__all__ = ["collect", "collect_running", "neutral_copy", "relaunch"]
 
 LAUNCHER_KEPT = 20_000
 
 
 def relaunch(job: OpenJob) -> Evidence:
-    """Stage 3: relaunch what stage 2 left and collect evidence."""
-    submission = job.upstream["submission"].result
+    """Stage 3: relaunch what stage 2 left and collect evidence.
+
+    Raises:
+        CorruptResultError: the folder is not the one that stage 2 published.
+    """
+    made = job.upstream["submission"]
+    submission = made.result
     if not isinstance(submission, Submission):
         raise TypeError("stage 'submission' published another kind of result")
     folder = job.upstream_folder("submission") / submission.path
-    return collect(
-        job,
-        folder,
-        submission.evaluator_changed,
-        submission.image,
-        made_by=job.upstream["submission"].run_id,
-    )
+    found = tree_sha256(folder)
+    if found != submission.sha256:
+        raise CorruptResultError(
+            f"{folder}: sha256: {found[:12]}: its record says "
+            f"{submission.sha256[:12]}: put it back as it was submitted, or move "
+            f"{folder.parent} away and run `make reproduce`"
+        )
+    evidence = collect(job, folder, submission.image, made_by=made.run_id)
+    changed = {"evaluator_changed": submission.evaluator_changed}
+    return evidence.model_copy(update=changed)
 
 
 def collect(
     job: OpenJob,
     source: Path,
-    evaluator: dict[str, str],
     image: str = WORKBENCH_IMAGE,
     made_by: str | None = None,
 ) -> Evidence:
@@ -63,7 +72,6 @@ def collect(
     Args:
         job: the stage.
         source: the submission.
-        evaluator: files that its session changed.
         image: of a container runtime.
         made_by: run id of its session, if it had one.
 
@@ -73,67 +81,42 @@ def collect(
     started = time.monotonic()
     job.assets.checked_model()
     copy = neutral_copy(job, source, made_by)
-    sha256 = tree_sha256(copy)
     launcher = copy / LAUNCHER
     text = launcher.read_text(errors="replace") if launcher.is_file() else ""
-    workload = Workload(job)
-    job.status.phase("launch", job.study.profile.measure.ready_timeout_s)
+    facts = {"submission_sha256": tree_sha256(copy), "launcher": text[:LAUNCHER_KEPT]}
     log = job.folder / "logs" / "server.log"
     log.parent.mkdir(exist_ok=True)
-    prepared = time.monotonic()
-    server = launched(job, copy, log, image)
-    found = _life(job, server, workload, (started, prepared))
+    found = _evidence(job, lambda: launched(job, copy, log, image), facts, started)
     shutil.rmtree(copy.parent, ignore_errors=True)
-    update = {
-        "submission_sha256": sha256,
-        "launcher": text[:LAUNCHER_KEPT],
-        "evaluator_changed": evaluator,
-    }
-    return found.model_copy(update=update)
-
-
-def launched(
-    job: OpenJob, copy: Path, log: Path, image: str = WORKBENCH_IMAGE
-) -> RunningServer:
-    """Launch a copied submission as this profile and host do."""
-    kind, house = job.sandbox(image)
-    return launch_anywhere(
-        copy,
-        model_dir=job.assets.model_dir,
-        model_id=job.study.model.model_id,
-        log_path=log,
-        ready_timeout_s=job.study.profile.measure.ready_timeout_s,
-        sandbox_kind=kind,
-        house=house,
-    )
+    return found
 
 
 def collect_running(job: OpenJob, url: str) -> Evidence:
     """Measure a server that runs already, and leave it running."""
-    started = time.monotonic()
-    workload = Workload(job)
-    return _life(job, AttachedServer(url), workload, (started, time.monotonic()))
+    facts = {"submission_sha256": sha256_of(url), "launcher": ""}
+    return _evidence(job, lambda: AttachedServer(url), facts, time.monotonic())
 
 
-def _life(
+def _evidence(
     job: OpenJob,
-    server: RunningServer | AttachedServer,
-    workload: Workload,
-    begun: tuple[float, float],
+    start: Callable[[], Running],
+    facts: dict[str, Any],
+    started: float,
 ) -> Evidence:
-    """Measure one server life from ready to its end."""
-    with server:
-        launched = time.monotonic()
-        state, seen = _measure(job, server, workload)
-        measured = time.monotonic()
-        left = server.stop()
-    times = [*begun, launched, measured, time.monotonic()]
-    spans = [after - before for before, after in itertools.pairwise(times)]
+    """Measure one server life from its launch to its end, and keep what was seen."""
+    job.status.phase("workload")
+    workload = evaluation(job)
+    _keep_workload(job, workload)
+    job.status.phase("launch", job.study.profile.measure.ready_timeout_s)
+    seen = _Seen()
+    prepared = time.monotonic()
+    life = live(start, lambda running, _: seen.load(job, running, workload))
+    _keep_tables(job, seen)
+    spans = (prepared - started, *life.spans_s)
     measurement = seen.measurement
     return Evidence(
-        submission_sha256=sha256_of(server.base_url),
-        launcher="",
-        launch=state,
+        **facts,
+        launch=life.launch,
         model_dir_name=job.assets.model_dir.name,
         processes=seen.processes,
         engines=seen.engines,
@@ -142,36 +125,28 @@ def _life(
         gpu=seen.gpu,
         energy_per_token_j=seen.energy_per_token_j,
         objective=measurement.objective if measurement else None,
-        objective_detail=seen.detail,
+        objective_detail=_detail(life, measurement),
         failure_rate=measurement.failure_rate if measurement else None,
         requests_sha256=set_hash(workload.requests),
-        questions_sha256=sha256_of([q.content_hash for q in workload.questions]),
+        questions_sha256=set_hash(workload.questions),
         evaluator_changed={},
-        left_behind=left,
+        left_behind=life.left_behind,
         timings_s=dict(
             zip(("prepare", "launch", "measure", "stop"), spans, strict=True)
         ),
     )
 
 
-class Workload:
-    """Evaluation requests, warm-up and questions, written beside the evidence."""
-
-    def __init__(self, job: OpenJob) -> None:
-        scenario, seed = job.scenario.workload, job.seeds.evaluation
-        warm = job.study.profile.measure.warmup_requests
-        job.status.phase("workload")
-        self.requests = job.assets.requests(scenario, seed, "eval")
-        self.warmup = job.assets.requests(scenario, seed, "warmup", warm)
-        self.questions = job.assets.questions("eval")
-        write_requests(job.folder / "requests.jsonl", self.requests)
-        write_questions(job.folder / "questions.jsonl", self.questions)
-        job.keep("requests.jsonl")
-        job.keep("questions.jsonl")
+def _detail(life: Life, measurement: Measurement | None) -> str:
+    """Why there is no objective, or why the life ended."""
+    if life.outcome == OK:
+        return measurement.detail if measurement else ""
+    was_ready = life.launch.ready_s is not None
+    return f"{life.outcome}: {life.detail}" if was_ready else life.detail
 
 
 class _Seen:
-    """What a launch allowed to be measured."""
+    """What a launch allowed to be measured; a death on the way keeps the rest."""
 
     measurement: Measurement | None = None
     processes: tuple[str, ...] = ()
@@ -179,11 +154,37 @@ class _Seen:
     answers: tuple[RequestResult, ...] = ()
     dialect: str | None = None
     gpu: GpuUse | None = None
-    detail: str = ""
+
+    def load(
+        self,
+        job: OpenJob,
+        running: Running,
+        workload: Workload,
+    ) -> None:
+        """Load a ready server, then ask it the quality questions."""
+        # A server that was not launched here has no known processes: all GPUs count.
+        is_ours = bool(running.pids())
+        pids = (lambda: set(running.pids())) if is_ours else None
+        with GpuMeter(pids=pids, gpus=job.gpus) as meter:
+            server = connected(job, running)
+            self.measurement = measured(
+                job,
+                server,
+                workload,
+                folder=job.folder,
+                calibrated=True,
+                progress=job.status.phase,
+            )
+        self.dialect = server.dialect.label
+        self.processes = command_lines(running.pids())
+        self.engines = engines_in(running.pids(), job.study.process_patterns)
+        self.gpu = meter.use()
+        job.status.phase("quality questions")
+        self.answers = answers_of(job, server, workload)
 
     @property
     def energy_per_token_j(self) -> float | None:
-        """Unknown without an energy reading."""
+        """Joules per output token; None without an energy reading."""
         phases = self.measurement.phases if self.measurement else ()
         try:
             return energy_per_token_j(self.gpu, sum(p.output_tokens for p in phases))
@@ -191,97 +192,15 @@ class _Seen:
             return None
 
 
-def _measure(
-    job: OpenJob, server: RunningServer | AttachedServer, workload: Workload
-) -> tuple[Launch, _Seen]:
-    """Load and questions in one server life; a death on the way is an outcome."""
-    state, seen = server.launch, _Seen()
-    if state.outcome is LaunchOutcome.READY:
-        try:
-            _load(job, server, workload, seen)
-            server.check_alive()
-        except LaunchError as error:
-            seen.detail = str(error)
-            if error.outcome in set(LaunchOutcome):
-                state = state.model_copy(
-                    update={
-                        "outcome": LaunchOutcome(error.outcome),
-                        "detail": error.detail,
-                    }
-                )
-    else:
-        seen.detail = state.detail
-    _save(job, seen)
-    return state, seen
+def _keep_workload(job: OpenJob, workload: Workload) -> None:
+    """Write what is asked beside what comes back."""
+    write_requests(job.folder / "requests.jsonl", workload.requests)
+    write_questions(job.folder / "questions.jsonl", workload.questions)
+    job.keep("requests.jsonl")
+    job.keep("questions.jsonl")
 
 
-def _load(
-    job: OpenJob,
-    server: RunningServer | AttachedServer,
-    workload: Workload,
-    seen: _Seen,
-) -> None:
-    settings = job.study.profile.measure
-    # A server that was not launched here has no known processes: all GPUs count.
-    meter = GpuMeter(
-        pids=(lambda: set(server.pids())) if server.pids() else None, gpus=job.gpus
-    )
-    with meter:
-        target, seen.measurement = load_test(job, server, workload, job.folder)
-    seen.dialect = target.dialect.label
-    seen.processes = command_lines(server.pids())
-    seen.engines = engines_in(server.pids(), job.study.process_patterns)
-    seen.gpu = meter.use()
-    seen.detail = seen.measurement.detail
-    job.status.phase("quality questions")
-    seen.answers = ask(
-        target,
-        workload.questions,
-        settings,
-        concurrency=job.study.profile.questions.concurrency,
-        count_tokens=job.assets.tokenizer.count_text,
-    )
-
-
-def load_test(
-    job: OpenJob,
-    server: RunningServer | AttachedServer,
-    workload: Workload,
-    folder: Path | None,
-) -> tuple[Server, Measurement]:
-    """Find out how a ready server is spoken to, and load it with the evaluation set.
-
-    Args:
-        job: the stage.
-        server: it is ready.
-        workload: evaluation requests and warm-up.
-        folder: where arrival vectors are saved, if anywhere.
-    """
-    settings = job.study.profile.measure
-    target = connect(
-        server.base_url,
-        server.launch.served_models,
-        job.assets.model_dir,
-        job.study.model.model_id,
-        job.scenario.workload,
-        settings,
-    )
-    return target, measure_scenario(
-        target,
-        job.scenario.workload,
-        workload.requests,
-        workload.warmup,
-        settings,
-        seed=job.seeds.evaluation,
-        run_name=f"{job.job.run_id}:{time.monotonic_ns()}",
-        count_tokens=job.assets.tokenizer.count_text,
-        folder=folder,
-        calibrated=True,
-        progress=job.status.phase,
-    )
-
-
-def _save(job: OpenJob, seen: _Seen) -> None:
+def _keep_tables(job: OpenJob, seen: _Seen) -> None:
     """Keep every request, chunk and answer; an unmeasured run keeps empty tables."""
     results = seen.measurement.results if seen.measurement else ()
     rows = [r.model_dump(mode="json", exclude={"chunks"}) for r in results]

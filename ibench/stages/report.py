@@ -8,7 +8,7 @@ import nbformat
 from nbconvert import HTMLExporter
 
 from ibench.errors import CorruptResultError
-from ibench.store import write_atomic
+from ibench.files import write_atomic
 
 __all__ = ["export_report"]
 

@@ -29,7 +29,7 @@ from ibench.errors import (
     StageTimeoutError,
     UserError,
 )
-from ibench.serving.processes import descendants
+from ibench.serving.linux import descendants
 from ibench.serving.sandbox import detect
 from ibench.store import RECORD, retire, run_id_on_disk
 from ibench.study.definition import NOTEBOOKS, Job, Study
@@ -37,6 +37,7 @@ from ibench.study.lock import measuring
 from ibench.study.notebook import check_parameters
 from ibench.study.progress import CAN_SAVE, SAVE, Line, last_status
 from ibench.study.reuse import adopt
+from ibench.study.state import is_done
 
 __all__ = ["StageRunner"]
 
@@ -92,7 +93,7 @@ class StageRunner:
         """
         notebook = self.notebooks / NOTEBOOKS[job.stage]
         parameters = check_parameters(notebook, job.parameters)
-        if run_id_on_disk(job.folder) == job.run_id:
+        if is_done(self.study, job):
             return
         with self._signals(), self._measuring(job):
             retire(job.folder)

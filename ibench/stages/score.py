@@ -6,31 +6,31 @@ rules. What stands beside it is the baseline of this host, from the study or mad
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field
 
-from ibench.errors import ParameterError
-from ibench.gates.bench import Bench, read_bench
-from ibench.gates.verdict import judge_run
-from ibench.params import SeedPair
+from ibench.errors import ParameterError, unknown_name
 from ibench.records import (
     BaselineResult,
     Closed,
     Evidence,
     PhaseSummary,
-    Verdict,
+    ScoreResult,
 )
 from ibench.serving.launch import LAUNCHER
 from ibench.stages.baseline import measure_baseline
 from ibench.stages.relaunch import collect, collect_running
-from ibench.store import load_record, run_id_on_disk
+from ibench.store import RECORD, load_record, retire
 from ibench.study.definition import Cell, Job, Study
 from ibench.study.job import OpenJob
-from ibench.workloads import read_questions
+from ibench.study.judging import open_case
+from ibench.study.progress import STATUS
+from ibench.study.state import is_done
+from ibench.terminal import Table
 
-__all__ = ["Score", "score", "score_lines"]
+__all__ = ["Score", "score", "score_table"]
 
 
 class Score(Closed):
@@ -53,107 +53,122 @@ class Score(Closed):
     tpot_p50_s: float | None
     request_rate_per_s: float | None
     timestamp_source: str | None
+    record: str = Field(description="file that holds evidence and verdict")
+
+
+OF_A_BASELINE = ("engine", "config", "repeats")
 
 
 def score(
     study: Study, target: str, scenario: str, folder: Path, *, with_baseline: bool
 ) -> tuple[Score, tuple[PhaseSummary, ...]]:
-    """Measure and judge one submission or server.
+    """Measure and judge one submission or server, and publish the record of it.
 
     Args:
         study: the profile; its first seed pair is used.
         target: a folder with ``start_server.sh``, or an address.
         scenario: one of the profile's.
-        folder: where evidence is kept.
+        folder: where the record and its tables go; an earlier score that lies there
+            is kept below ``attempts/``.
         with_baseline: measure the reference here if the study has no baseline.
 
     Raises:
-        ParameterError: neither folder nor address, nothing answers there, or the
-            profile has no such scenario.
+        ParameterError: neither folder nor address, nothing answers there, the
+            profile has no such scenario, or ``folder`` holds other things.
     """
     is_url = target.startswith(("http://", "https://"))
     if scenario not in study.scenarios:
-        there = ", ".join(study.scenarios)
-        raise ParameterError(study.profile_path, "scenarios", scenario, f"has {there}")
+        raise unknown_name(study.profile_path, "scenario", scenario, study.scenarios)
     if not is_url and not (Path(target) / LAUNCHER).is_file():
         raise ParameterError(
             target, LAUNCHER, None, "give a folder with this script, or an address"
         )
-    seeds = study.scenarios[scenario].seed_pairs[0]
-    job = OpenJob(study, _job(study, scenario, seeds, "score", folder))
+    _clear(folder)
+    job = OpenJob(study, _job(study, target, scenario, folder))
     evidence = (
-        collect_running(job, target)
-        if is_url
-        else collect(job, Path(target).resolve(), {})
+        collect_running(job, target) if is_url else collect(job, Path(target).resolve())
     )
     if is_url and not evidence.phases:
         raise ParameterError("score", "target", target, evidence.objective_detail)
-    run = read_bench(folder, evidence)
-    base = _baseline(study, scenario, seeds, folder, make=with_baseline)
-    verdict = judge_run(
-        run,
-        base or run,
-        read_questions(folder / "questions.jsonl"),
-        study.gates,
-        model_id=study.model.model_id,
-        model_dir_name=evidence.model_dir_name,
+    base = _baseline(study, job, make=with_baseline)
+    case = open_case(study, (folder, evidence), base or (folder, _itself(evidence)))
+    verdict = case.judge(study.gates)
+    result = ScoreResult(
+        target=target,
+        evidence=evidence,
+        baseline=base[1] if base else None,
+        verdict=verdict,
     )
-    found = _score(study, target, scenario, seeds, evidence, verdict, base is not None)
-    return found, evidence.phases
+    job.publish(result)
+    return _score(job, result), evidence.phases
 
 
-def _job(study: Study, scenario: str, seeds: SeedPair, stage: str, folder: Path) -> Job:
-    spec: dict[str, Any] = {"stage": stage, "scenario": scenario, "seeds": seeds.label}
-    return Job(
-        stage=stage,
+def _clear(folder: Path) -> None:
+    """Keep an earlier score aside; touch no folder that is not a score's."""
+    is_ours = (folder / RECORD).exists() or (folder / STATUS).exists()
+    if folder.is_dir() and any(folder.iterdir()) and not is_ours:
+        raise ParameterError(
+            "score", "--out", str(folder), "holds other files: name a new folder"
+        )
+    retire(folder)
+
+
+def _job(study: Study, target: str, scenario: str, folder: Path) -> Job:
+    """The job of a relaunch, without the submission that it would be built on."""
+    seeds = study.scenarios[scenario].seed_pairs[0]
+    base = study.job(f"{Cell(scenario, 'baseline', seeds).path}/baseline")
+    kept = {k: v for k, v in base.spec.items() if k not in OF_A_BASELINE}
+    gates = study.gates.model_dump(mode="json")
+    named = {"stage": "score", "target": target, "inputs": {}, "gates": gates}
+    return dataclasses.replace(
+        base,
+        stage="score",
         folder=folder,
-        spec=spec,
-        parameters={},
-        needs=(),
+        spec=kept | named,
+        parameters={"profile": study.profile.name, "scenario": scenario},
         limit_s=study.profile.limits.relaunch_s,
-        exclusive=True,
-        cell=Cell(scenario, stage, seeds),
+        needs=(base.folder,) if is_done(study, base) else (),
     )
 
 
 def _baseline(
-    study: Study, scenario: str, seeds: SeedPair, folder: Path, *, make: bool
-) -> Bench | None:
-    """The study's baseline where it is up to date, else one made here if wished."""
-    job = study.job(f"{Cell(scenario, 'baseline', seeds).path}/baseline")
-    if run_id_on_disk(job.folder) == job.run_id:
-        result = load_record(job.folder).result
+    study: Study, job: OpenJob, *, make: bool
+) -> tuple[Path, BaselineResult] | None:
+    """The study's baseline where it holds, else one made here if wished."""
+    for folder in job.job.needs:
+        result = load_record(folder).result
         if isinstance(result, BaselineResult):
-            return read_bench(job.folder, result.averaged)
+            return folder, result
     if not make:
         return None
-    place = folder / "baseline"
-    made = measure_baseline(
-        OpenJob(study, _job(study, scenario, seeds, "baseline", place))
+    planned = study.job(
+        f"{Cell(job.cell.scenario, 'baseline', job.seeds).path}/baseline"
     )
-    return read_bench(place, made.averaged)
+    opened = OpenJob(
+        study, dataclasses.replace(planned, folder=job.folder / "baseline")
+    )
+    made = measure_baseline(opened)
+    opened.publish(made)
+    return opened.folder, made
 
 
-def _score(
-    study: Study,
-    target: str,
-    scenario: str,
-    seeds: SeedPair,
-    evidence: Evidence,
-    verdict: Verdict,
-    has_baseline: bool,
-) -> Score:
-    quality = verdict.quality
+def _itself(evidence: Evidence) -> BaselineResult:
+    return BaselineResult(evidence=evidence)
+
+
+def _score(job: OpenJob, made: ScoreResult) -> Score:
+    evidence, verdict, quality = made.evidence, made.verdict, made.verdict.quality
+    has_baseline = made.baseline is not None
     base = verdict.baseline_objective if has_baseline else None
     ok = verdict.outcome == "ok"
     ratio = verdict.objective / base if ok and base and verdict.objective else None
     only = evidence.phases[0] if len(evidence.phases) == 1 else None
     clients = [p.client for p in evidence.phases if p.client]
     return Score(
-        target=target,
-        profile=study.profile.name,
-        scenario=scenario,
-        seeds=seeds.label,
+        target=made.target,
+        profile=job.study.profile.name,
+        scenario=job.cell.scenario,
+        seeds=job.seeds.label,
         outcome=verdict.outcome,
         reason=verdict.reason if has_baseline or not ok else "no baseline to compare",
         objective=verdict.objective,
@@ -167,10 +182,11 @@ def _score(
         tpot_p50_s=only.tpot_p50_s if only else None,
         request_rate_per_s=only.request_rate_per_s if only else None,
         timestamp_source=clients[0].timestamp_source if clients else None,
+        record=str(job.folder / RECORD),
     )
 
 
-def score_lines(found: Score) -> list[str]:
+def score_table(found: Score) -> Table:
     """Render a score for people."""
     speedup = "unknown: no baseline of this host; pass --baseline to measure it"
     if found.baseline_objective is None and found.outcome != "ok":
@@ -192,9 +208,10 @@ def score_lines(found: Score) -> list[str]:
             else (f", baseline {found.baseline_correct}")
         )
         rows.append(("quality", f"{found.correct} of {found.questions} right{beside}"))
+    rows.append(("record", found.record))
     timing = "valid" if not found.invalid else "INVALID: " + "; ".join(found.invalid)
     rows.append(("timing", f"{timing} ({found.timestamp_source} time stamps)"))
-    return [f"{name:<10} {text}" for name, text in rows]
+    return Table(("number", "value"), rows, header=False)
 
 
 def _number(value: float | None) -> str:

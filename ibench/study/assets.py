@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal
 
+from ibench.files import replacing
 from ibench.params import Scenario
 from ibench.records import Question, RequestSpec, sha256_of
 from ibench.study.definition import Study
@@ -34,10 +34,9 @@ from ibench.workloads.hub.sources import (
     model_source,
     question_source,
 )
+from ibench.workloads.sampling import Split
 
-__all__ = ["Assets", "Split"]
-
-Split: TypeAlias = Literal["dev", "eval", "warmup"]
+__all__ = ["Assets"]
 
 
 class Assets:
@@ -128,7 +127,8 @@ class Assets:
             made = sample_requests(
                 spec, self.documents, self.tokenizer, split, self._counts
             )
-            _publish(path, lambda side: write_requests(side, made))
+            with replacing(path) as side:
+                write_requests(side, made)
         return path
 
     @property
@@ -158,13 +158,6 @@ class Assets:
                 self.cache / "datasets",
             )
             made = scored if split == "eval" else development
-            _publish(path, lambda side: write_questions(side, made))
+            with replacing(path) as side:
+                write_questions(side, made)
         return read_questions(path)
-
-
-def _publish(path: Path, write: Callable[[Path], object]) -> None:
-    """Write beside, then rename: a half-written set is never read."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    side = path.with_suffix(".partial")
-    write(side)
-    side.replace(path)

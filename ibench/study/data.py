@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,14 +15,19 @@ from ibench.errors import (
     UserError,
     WorkloadError,
 )
+from ibench.files import locked
+from ibench.params import SeedUse
 from ibench.records import Closed, Sha256
-from ibench.study.assets import Assets, Split
+from ibench.study.assets import Assets
 from ibench.study.definition import Study
 from ibench.workloads import set_hash, write_upstream_requests
 from ibench.workloads.hub.fetch import fetch
 from ibench.workloads.hub.sources import sources_of
+from ibench.workloads.sampling import Split
 
 __all__ = ["SetFile", "fetch_all", "make_data", "materialise"]
+
+USES: tuple[SeedUse, ...] = ("dev", "eval")
 
 
 class SetFile(Closed):
@@ -68,7 +71,9 @@ def make_data(
     Raises:
         UserError: a source or a set could not be had; every other one was.
     """
-    with _alone(cache):
+    (cache / "workloads").mkdir(parents=True, exist_ok=True)
+    # One process at a time fills the cache; others wait, then find it filled.
+    with locked(cache / ".data.lock"):
         failed = fetch_all(study, cache, endpoint=endpoint, say=say)
         if failed:
             raise _joined(study, failed, say)
@@ -135,7 +140,7 @@ def materialise(
         )
         made.append(entry)
         say(f"{entry.name}: {entry.items} requests, {entry.sha256[:12]}")
-    for split in ("eval", "dev"):
+    for split in USES:
         questions = assets.questions(split)
         digest = set_hash(questions)
         say(f"questions/{split}: {len(questions)}, {digest[:12]}")
@@ -155,10 +160,9 @@ def _wanted(study: Study) -> Iterator[_Wanted]:
     warm = study.profile.measure.warmup_requests
     for name, scenario in study.scenarios.items():
         for pair in scenario.seed_pairs[: study.profile.seed_pairs]:
-            yield _Wanted(name, pair.development, "dev", None)
-            yield _Wanted(name, pair.development, "warmup", warm)
-            yield _Wanted(name, pair.evaluation, "eval", None)
-            yield _Wanted(name, pair.evaluation, "warmup", warm)
+            for split in USES:
+                yield _Wanted(name, pair.seed(split), split, None)
+                yield _Wanted(name, pair.seed(split), "warmup", warm)
 
 
 def _export(assets: Assets, folder: Path, say: Callable[[str], None]) -> None:
@@ -186,12 +190,3 @@ def _joined(
         f"{study.profile.name}: {len(failed)} of its data are missing, the first: "
         f"{failed[0]}"
     )
-
-
-@contextmanager
-def _alone(cache: Path) -> Iterator[None]:
-    """Let one process at a time fill the cache; others wait, then find it filled."""
-    (cache / "workloads").mkdir(parents=True, exist_ok=True)
-    with (cache / ".data.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ibench.errors import ParameterError
+from ibench.errors import ParameterError, unknown_name
 from ibench.params import (
     Agent,
     AgentMethod,
@@ -122,12 +122,20 @@ class Study:
         return load_yaml(model, named(self.params / folder, name))
 
     def engine(self, name: str) -> Engine:
-        """Load one engine that this profile has the patience for.
+        """Load one engine that this profile's host and patience allow.
 
         Raises:
-            ParameterError: the profile waits shorter than the engine takes.
+            ParameterError: the engine needs CUDA and the host has no GPU, or the
+                profile waits shorter than the engine takes.
         """
         engine = load_engine(self.params, name)
+        if engine.requires == "cuda" and self.host.gpu is None:
+            raise ParameterError(
+                self.profile_path,
+                "host",
+                self.host.name,
+                f"engine {name} needs CUDA and this host has no GPU: name another",
+            )
         waits_s = self.profile.measure.ready_timeout_s
         if waits_s < engine.ready_s:
             raise ParameterError(
@@ -184,10 +192,8 @@ class Study:
         """Read one prompt template of ``params/prompts``."""
         path = self.params / "prompts" / f"{name}.md"
         if not path.is_file():
-            there = ", ".join(sorted(p.stem for p in path.parent.glob("*.md")))
-            raise ParameterError(
-                path.parent, "prompt", name, f"unknown; choose one of {there}"
-            )
+            there = sorted(p.stem for p in path.parent.glob("*.md"))
+            raise unknown_name(path.parent, "prompt", name, there)
         return path.read_text(encoding="utf-8")
 
     def method_agent(self, method: AgentMethod) -> Agent:
@@ -270,10 +276,8 @@ class Study:
         for method in self.profile.methods:
             if method.name == name:
                 return method
-        there = ", ".join(m.name for m in self.profile.methods)
-        raise ParameterError(
-            self.profile_path, "methods", name, f"unknown; choose one of {there}"
-        )
+        there = [m.name for m in self.profile.methods]
+        raise unknown_name(self.profile_path, "methods", name, there)
 
     @property
     def budget(self) -> Budget:
@@ -340,9 +344,7 @@ class Study:
             needs = (f"{cell.path}/relaunch", f"{base}/baseline")
         spec = {"stage": stage, **self._stage_spec(stage, cell)}
         if stage != "gating":
-            development = stage == "submission"
-            seeds = cell.seeds
-            spec["seed"] = seeds.development if development else seeds.evaluation
+            spec["seed"] = cell.seeds.seed("dev" if stage == "submission" else "eval")
         spec["inputs"] = {jobs[n].stage: jobs[n].run_id for n in needs}
         return Job(
             stage=stage,
@@ -396,7 +398,5 @@ class Study:
             ParameterError: this profile has no such job.
         """
         if name not in self.jobs:
-            raise ParameterError(
-                self.profile_path, "job", name, "not in this profile's grid"
-            )
+            raise unknown_name(self.profile_path, "job", name, self.jobs)
         return self.jobs[name]

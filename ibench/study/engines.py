@@ -13,7 +13,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import TypeAlias
 
-from ibench.errors import EngineError
+from ibench.errors import EngineError, unknown_name
 from ibench.params import Method
 from ibench.params.engines import (
     Container,
@@ -95,7 +95,8 @@ def make_image(params: Path, image: str, cache: Path, say: Say) -> str:
     """Build an image of ``params/containers``; say where it is.
 
     Raises:
-        EngineError: no container runtime, no such definition, or it does not build.
+        EngineError: no container runtime, or the image does not build.
+        ParameterError: there is no such definition.
     """
     runtime, images = container_runtime(), cache / "images"
     if runtime is None:
@@ -106,8 +107,8 @@ def make_image(params: Path, image: str, cache: Path, say: Say) -> str:
     folder = params / "containers"
     suffix = "def" if runtime == "apptainer" else "Containerfile"
     if not (folder / f"{image}.{suffix}").is_file():
-        there = ", ".join(sorted(p.stem for p in folder.glob(f"*.{suffix}")))
-        raise EngineError(f"image {image}: no definition; choose one of {there}")
+        there = sorted(p.stem for p in folder.glob(f"*.{suffix}"))
+        raise unknown_name(folder, "image", image, there)
     images.mkdir(parents=True, exist_ok=True)
     log_path = images / f"{image}.log"
     say(f"image {image}: building with {runtime} (many minutes)")

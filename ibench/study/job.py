@@ -13,30 +13,22 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from ibench import REPOSITORY
-from ibench.errors import InfrastructureError, ParameterError, SandboxError
+from ibench.errors import CorruptResultError, ParameterError, unknown_name
+from ibench.files import file_sha256
 from ibench.params import PaperScenario, SeedPair
-from ibench.params.engines import WORKBENCH_IMAGE, Container, load_engine
 from ibench.records import Closed, Provenance, Record
-from ibench.serving.containers import image_name
 from ibench.serving.devices import visible_gpus
-from ibench.serving.gpu_choice import gpu_users
-from ibench.serving.launch import House
-from ibench.serving.sandbox import SandboxKind, container_runtime, detect
-from ibench.store import (
-    RECORD,
-    attempt_count,
-    dump,
-    file_ref,
-    file_sha256,
-    load_record,
-    publish,
-    write_rows,
-)
+from ibench.serving.linux import cpu_model
+from ibench.serving.nvml import gpu_names
+from ibench.store import attempt_count, dump, file_ref, load_record, publish, write_rows
 from ibench.study.assets import Assets
-from ibench.study.definition import NOTEBOOKS, Cell, Job, Study
-from ibench.study.notebook import source_sha256
+from ibench.study.definition import Cell, Job, Study
+from ibench.study.notebook import code_sha256
 from ibench.study.progress import StatusLog
+from ibench.study.state import inputs_of, notebook_of
 
 __all__ = ["OpenJob", "describe_host", "open_job"]
 
@@ -81,68 +73,30 @@ class OpenJob:
 
     @cached_property
     def upstream(self) -> dict[str, Record]:
-        """Records this stage builds on, by stage name."""
-        records = [load_record(folder) for folder in self.job.needs]
-        return {r.stage: r for r in records}
+        """Records this stage builds on, by stage name.
+
+        Raises:
+            CorruptResultError: one is missing, edited, or of other parameters than
+                those that this stage was planned with.
+        """
+        records = {r.stage: r for r in map(load_record, self.job.needs)}
+        for stage, run_id in self.job.spec.get("inputs", {}).items():
+            if stage in records and records[stage].run_id != run_id:
+                raise CorruptResultError(
+                    f"{self.upstream_folder(stage)}: run id: "
+                    f"{records[stage].run_id[:12]}: {self.job.name} is planned on "
+                    f"{run_id[:12]}: run `make reproduce`, which makes it anew"
+                )
+        return records
 
     def upstream_folder(self, stage: str) -> Path:
         """Folder of an upstream stage."""
         return next(f for f in self.job.needs if f.name == stage)
 
-    def sandbox(self, image: str = WORKBENCH_IMAGE) -> tuple[SandboxKind, House]:
-        """How this profile runs a submission on this host.
-
-        Args:
-            image: definition that it needs; engines that come as an image need a
-                container runtime whatever the profile says.
-
-        Raises:
-            SandboxError: a runtime that does not work here.
-            InfrastructureError: somebody else is on the GPU.
-        """
-        self._refuse_used_gpu()
-        spec = self.study.profile.isolation
-        kind = detect(spec.runtime)
-        if kind not in ("apptainer", "podman") and self._only_as_image(image):
-            found = container_runtime()
-            if found is None:
-                raise SandboxError(
-                    f"image {image}: needs apptainer or podman; install one"
-                )
-            kind = found
-        cache = self.assets.cache
-        in_container = kind in ("apptainer", "podman")
-        house = House(
-            # An image holds its engine and says itself where.
-            engines=None if in_container else cache / "engines",
-            image=image_name(image, kind, cache / "images") if in_container else None,
-            gpus=self.gpus,
-            memory_mib=spec.memory_mib,
-            disk_mib=spec.disk_mib,
-        )
-        return kind, house
-
     @property
     def gpus(self) -> tuple[str, ...] | None:
         """GPUs that this process was given; None where nobody chose."""
         return visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"))
-
-    def _refuse_used_gpu(self) -> None:
-        """Nothing of ours runs between two launches: who is there is a stranger."""
-        if not self.study.host.gpu:
-            return
-        users = gpu_users(self.gpus)
-        if users:
-            raise InfrastructureError(
-                f"GPU in use by {', '.join(users)}: wait for it, end it if it is "
-                "yours, or take another GPU; nothing was measured"
-            )
-
-    def _only_as_image(self, image: str) -> bool:
-        if image == WORKBENCH_IMAGE:
-            return False
-        engine = load_engine(self.study.params, image)
-        return isinstance(engine.environment, Container)
 
     def save_rows(self, name: str, rows: list[dict[str, Any]]) -> None:
         """Write a Parquet table that the record will vouch for."""
@@ -182,6 +136,7 @@ class OpenJob:
 
     def _provenance(self) -> Provenance:
         lock = REPOSITORY / "requirements.lock"
+        notebook = notebook_of(self.job)
         commit, dirty = _git()
         seeds = {"questions": self.study.profile.questions.seed}
         if self.job.cell:
@@ -190,14 +145,9 @@ class OpenJob:
             parameters=dict(self.job.parameters),
             git_commit=commit,
             git_dirty=dirty,
-            notebook_sha256=source_sha256(
-                REPOSITORY / "notebooks" / NOTEBOOKS[self.job.stage]
-            ),
+            notebook_sha256=code_sha256(notebook) if notebook else None,
             lock_sha256=file_sha256(lock) if lock.exists() else None,
-            inputs={
-                f.relative_to(self.study.root).as_posix(): file_sha256(f / RECORD)
-                for f in self.job.needs
-            },
+            inputs=inputs_of(self.study, self.job),
             seeds=seeds,
             versions={"python": platform.python_version()}
             | {name: version(name) for name in VERSIONED},
@@ -231,12 +181,7 @@ def open_job(
     if scenario is None:
         return OpenJob(study, study.job(stage))
     if scenario not in study.scenarios:
-        raise ParameterError(
-            study.profile_path,
-            "scenario",
-            scenario,
-            f"not in this profile; choose one of {', '.join(study.scenarios)}",
-        )
+        raise unknown_name(study.profile_path, "scenario", scenario, study.scenarios)
     if method != "baseline":
         study.method(method)
     return OpenJob(study, study.job(f"{scenario}/{method}/{seeds}/{stage}"))
@@ -255,34 +200,13 @@ def describe_host() -> str:
 
 
 def _host() -> dict[str, str | int]:
-    model = "unknown"
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            model = line.partition(":")[2].strip()
-            break
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
     return {
-        "cpu": model,
+        "cpu": cpu_model(),
         "cores": len(os.sched_getaffinity(0)),
-        "memory_mib": memory,
+        "memory_mib": psutil.virtual_memory().total // 2**20,
         "kernel": platform.release(),
-        "gpu": _gpu(),
+        "gpu": ", ".join(gpu_names()) or "none",
     }
-
-
-def _gpu() -> str:
-    """Names of the GPUs through NVML; ``none`` without one."""
-    import pynvml  # noqa: PLC0415
-
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return "none"
-    count = pynvml.nvmlDeviceGetCount()
-    handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(count)]
-    names = [str(pynvml.nvmlDeviceGetName(h)) for h in handles]
-    pynvml.nvmlShutdown()
-    return ", ".join(names)
 
 
 def _git() -> tuple[str | None, bool | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 import time
@@ -10,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TextIO
+
+from ibench.files import try_lock
 
 __all__ = ["allocated_gpus", "announced", "measuring"]
 
@@ -42,13 +43,13 @@ def measuring(
     """
     results.mkdir(parents=True, exist_ok=True)
     host = f".measuring.{socket.gethostname()}"
-    names = {f"{host}.lock": fcntl.LOCK_SH if gpus else fcntl.LOCK_EX}
+    is_shared = {f"{host}.lock": bool(gpus)}
     # Sorted: two holders of the same GPUs never wait for each other.
-    names |= {f"{host}.gpu-{gpu}.lock": fcntl.LOCK_EX for gpu in sorted(gpus)}
+    is_shared |= {f"{host}.gpu-{gpu}.lock": False for gpu in sorted(gpus)}
     with ExitStack() as held:
-        for name, how in names.items():
+        for name, shared in is_shared.items():
             lock = held.enter_context((results / name).open("w"))
-            while not _taken(lock.fileno(), how):
+            while not try_lock(lock, shared=shared):
                 waits()
                 time.sleep(POLL_S)
         yield
@@ -66,11 +67,3 @@ def announced(stream: TextIO) -> Callable[[], None]:
         said = True
 
     return waits
-
-
-def _taken(handle: int, how: int) -> bool:
-    try:
-        fcntl.flock(handle, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -3,37 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, TypeAlias, TypeVar
 
 from ibench.errors import CorruptResultError
-from ibench.store import (
-    RECORD,
-    attempt_count,
-    retire,
-    run_id_on_disk,
-    verify,
-    write_atomic,
-)
+from ibench.files import write_atomic
+from ibench.store import RECORD, attempt_count, load_record, retire, verify
 from ibench.study.definition import Job, Study
+from ibench.study.state import JobState, standings
+from ibench.terminal import Table
 
-__all__ = [
-    "MANY",
-    "JobState",
-    "job_states",
-    "make_rules",
-    "map_jobs",
-    "retire_outdated",
-    "status_table",
-    "verify_all",
-]
+__all__ = ["SCORES", "make_rules", "retire_outdated", "status_table", "verify_all"]
 
-JobState: TypeAlias = Literal["done", "missing", "outdated", "broken"]
-SeenT = TypeVar("SeenT")
-# Below this, starting processes takes longer than reading the records.
-MANY = 5000
+SCORES = "scores"
+"""Folder below the results root of what ``score`` publishes."""
 
 
 def make_rules(study: Study, make_path: Path) -> None:
@@ -42,7 +25,7 @@ def make_rules(study: Study, make_path: Path) -> None:
     The file changes only when the grid does, so that make never runs on its account.
     """
     lines = [
-        "# Written by `python -m ibench grid`: one rule per record.",
+        "# Written by `ibench grid`: one rule per record.",
         f"all: {_target(study.jobs['aggregation'])}",
         ".PHONY: all",
         "",
@@ -66,59 +49,58 @@ def _record(folder: Path) -> str:
 
 
 def retire_outdated(study: Study) -> list[str]:
-    """Move stages away whose parameters changed; return their names.
+    """Set aside every stage whose parameters, inputs or notebook changed.
+
+    Returns:
+        One line a stage: its name and why.
 
     Raises:
         CorruptResultError: a record on disk cannot be trusted.
     """
     moved = []
-    for job in study.jobs.values():
-        found = run_id_on_disk(job.folder)
-        if found is not None and found != job.run_id:
-            retire(job.folder)
-            moved.append(job.name)
+    for name, found in standings(study).items():
+        if found.state == "broken":
+            raise CorruptResultError(found.why)
+        if found.state in ("outdated", "stale"):
+            retire(study.jobs[name].folder)
+            moved.append(f"{name}: {found.state}: {found.why}")
     return moved
 
 
-def status_table(study: Study, states: Mapping[str, JobState]) -> list[str]:
-    """One line a job: done, missing, broken, with its attempts."""
-    lines = []
+def status_table(study: Study, states: Mapping[str, JobState]) -> Table:
+    """Make one row a job: done, missing, outdated or broken, with its attempts."""
+    rows = []
     for job in study.jobs.values():
         tried = attempt_count(job.folder)
-        note = f" ({tried} earlier attempts)" if tried else ""
-        lines.append(f"{states[job.name]:8} {job.name}{note}")
-    return lines
-
-
-def job_states(study: Study) -> dict[str, JobState]:
-    """State of every job by the record on disk, each one read and checked once."""
-    return map_jobs(study, _state)
-
-
-def map_jobs(
-    study: Study, look: Callable[[tuple[str, str]], SeenT]
-) -> dict[str, SeenT]:
-    """Look at every job's folder, with its run id, on all cores if there are many."""
-    jobs = [(str(job.folder), job.run_id) for job in study.jobs.values()]
-    if len(jobs) < MANY:
-        return dict(zip(study.jobs, map(look, jobs), strict=True))
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        found = pool.map(look, jobs, chunksize=1000)
-        return dict(zip(study.jobs, found, strict=True))
-
-
-def _state(job: tuple[str, str]) -> JobState:
-    folder, run_id = job
-    try:
-        found = run_id_on_disk(Path(folder))
-    except CorruptResultError:
-        return "broken"
-    if found is None:
-        return "missing"
-    return "done" if found == run_id else "outdated"
+        note = f"({tried} earlier attempts)" if tried else ""
+        rows.append((states[job.name], job.name, note))
+    return Table(("state", "job", "attempts"), rows, header=False)
 
 
 def verify_all(study: Study) -> tuple[int, list[str]]:
-    """Re-hash every finished stage: how many there are, and every deviation."""
-    done = [j for j in study.jobs.values() if (j.folder / RECORD).exists()]
-    return len(done), [line for job in done for line in verify(job.folder)]
+    """Re-hash every finished stage: how many there are, and every deviation.
+
+    A stage that is intact but no longer belongs to what it was built on is named too.
+    """
+    found = standings(study)
+    done = [j for j in study.jobs.values() if found[j.name].state != "missing"]
+    lines = [line for job in done for line in verify(job.folder)]
+    lines += [
+        f"{job.name}: {found[job.name].state}: {found[job.name].why}: "
+        "`make reproduce` runs it again"
+        for job in done
+        if found[job.name].state in ("outdated", "stale")
+    ]
+    scores = sorted((study.results / SCORES).glob(f"**/{RECORD}"))
+    kept = [path.parent for path in scores if _is_of(path.parent, study)]
+    lines += [line for folder in kept for line in verify(folder)]
+    return len(done) + len(kept), lines
+
+
+def _is_of(folder: Path, study: Study) -> bool:
+    """Whether a score was taken with this profile; a broken one may be any's."""
+    try:
+        source = load_record(folder).provenance
+    except CorruptResultError:
+        return True
+    return source.parameters.get("profile") == study.profile.name

@@ -7,7 +7,6 @@ and nothing else; ``stages.runner`` starts it in a PID namespace and judges the 
 from __future__ import annotations
 
 import ast
-import difflib
 import json
 import sys
 import tempfile
@@ -15,10 +14,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from ibench.errors import ParameterError
+from ibench.errors import ParameterError, nearest
 from ibench.records import sha256_of
 
-__all__ = ["check_parameters", "declared_parameters", "execute", "source_sha256"]
+__all__ = [
+    "check_parameters",
+    "code_sha256",
+    "declared_parameters",
+    "execute",
+    "source_sha256",
+]
 
 Value: TypeAlias = bool | int | float | str
 
@@ -50,6 +55,12 @@ def _read(notebook: Path) -> list[_Cell]:
 def source_sha256(notebook: Path) -> str:
     """Hash the cells' kinds, tags and sources: outputs and metadata do not count."""
     return sha256_of([list(cell) for cell in _read(notebook)])
+
+
+def code_sha256(notebook: Path) -> str:
+    """Hash the code cells' tags and sources: prose may change, a stage does not."""
+    cells = [cell for cell in _read(notebook) if cell.kind == "code"]
+    return sha256_of([list(cell) for cell in cells])
 
 
 def declared_parameters(notebook: Path) -> dict[str, Value | None]:
@@ -96,8 +107,7 @@ def check_parameters(
     declared = declared_parameters(notebook)
     for name in given:
         if name not in declared:
-            near = difflib.get_close_matches(name, declared, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = nearest(name, declared)
             raise ParameterError(notebook, name, given[name], f"unknown{hint}")
     values: dict[str, Value] = {}
     for name, default in declared.items():

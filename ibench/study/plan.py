@@ -16,11 +16,12 @@ from typing import NamedTuple, TypeAlias
 from ibench.params import Scenario
 from ibench.params.costs import Costs
 from ibench.params.files import load_yaml, named
-from ibench.store import finished
+from ibench.store import read_head
 from ibench.study.definition import Job, Study
-from ibench.study.make import map_jobs
+from ibench.study.state import map_jobs
+from ibench.terminal import Part, Table
 
-__all__ = ["Plan", "make_plan", "plan_lines", "stage_s"]
+__all__ = ["Plan", "make_plan", "plan_parts", "stage_s"]
 
 _HOUR_S = 3600.0
 _STAGES = ("baseline", "submission", "relaunch", "gating", "aggregation")
@@ -91,7 +92,7 @@ def make_plan(study: Study, costs: str | None = None) -> Plan:
 def _took_s(job: tuple[str, str]) -> float | None:
     """Wall time of a finished job by its folder and run id; None of another one."""
     folder, run_id = job
-    found = finished(Path(folder))
+    found = read_head(Path(folder))
     return found.wall_s if found and found.run_id == run_id else None
 
 
@@ -140,23 +141,22 @@ def _load_s(scenario: Scenario, warmup: int, costs: Costs) -> float:
     return total
 
 
-def plan_lines(study: Study, plan: Plan) -> list[str]:
+def plan_parts(study: Study, plan: Plan) -> list[Part]:
     """Render a plan: what there is, hours and dollars by stage, how they were made."""
     profile, host = study.profile, study.host
     price = host.dollars_per_hour
-    lines = [
+    names = ("stage", ">jobs", ">done", ">hours spent", ">hours left", ">dollars left")
+    rows = [_row(stage, plan, (stage,), price) for stage in _STAGES]
+    rows.append(_row("total", plan, _STAGES, price))
+    parts: list[Part] = [
         f"{profile.name}: {profile.description}",
         f"{len(list(study.cells()))} cells = {len(study.scenarios)} scenarios x "
         f"{profile.seed_pairs} seed pairs x (the baseline and {len(profile.methods)} "
         "methods)",
         f"on {host.description} at {price:.2f} dollars an hour",
-        f"{'stage':<12} {'jobs':>5} {'done':>5} {'hours spent':>12} {'hours left':>11} "
-        f"{'dollars left':>13}",
+        Table(names, rows),
+        *_by_scenario(plan, price),
     ]
-    for stage in _STAGES:
-        lines.append(_row(stage, plan, (stage,), price))
-    lines.append(_row("total", plan, _STAGES, price))
-    lines += _by_scenario(plan, price)
     note = f"{_HOW} Sources and assumptions: params/costs/{plan.costs_name}.yaml"
     note += f", params/hosts/{host.name}.yaml."
     if plan.costs.model != profile.model:
@@ -164,18 +164,16 @@ def plan_lines(study: Study, plan: Plan) -> list[str]:
             f" The pace was taken with {plan.costs.model}; this profile serves "
             f"{profile.model}, so read it as a rough guide."
         )
-    return [*lines, *textwrap.wrap(note, 88)]
+    return [*parts, *textwrap.wrap(note, 88)]
 
 
-def _row(name: str, plan: Plan, stages: tuple[str, ...], price: float) -> str:
+def _row(name: str, plan: Plan, stages: tuple[str, ...], price: float) -> list[str]:
     jobs, done = (sum(c[s] for s in stages) for c in (plan.jobs, plan.done))
     spent, left = (
         sum(c[s] for s in stages) / _HOUR_S for c in (plan.spent_s, plan.left_s)
     )
-    return (
-        f"{name:<12} {jobs:>5} {done:>5} {spent:>12.1f} {left:>11.1f} "
-        f"{left * price:>13.2f}"
-    )
+    hours = [f"{spent:.1f}", f"{left:.1f}", f"{left * price:.2f}"]
+    return [name, str(jobs), str(done), *hours]
 
 
 def _by_scenario(plan: Plan, price: float) -> list[str]:

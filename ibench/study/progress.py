@@ -8,6 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from rich.control import Control
+from rich.segment import ControlType
+from rich.text import Text
+
+from ibench.terminal import console
+
 __all__ = [
     "CAN_SAVE",
     "SAVE",
@@ -19,6 +25,7 @@ __all__ = [
     "minutes",
 ]
 
+_START_OF_LINE = Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 0))
 STATUS = "status.jsonl"
 # Files of a stage folder: the stage says that it can go on elsewhere; it is asked to.
 CAN_SAVE, SAVE = "can-save", "save"
@@ -77,19 +84,25 @@ class Line:
         count: str,
     ) -> None:
         """Show the state of the running stage."""
+        text = f"[{count}] {name}: {phase}"
+        left = "" if left_s is None else f"{minutes(left_s)} left at most"
         if self.stream.isatty():
             times = "" if elapsed_s is None else f" {minutes(elapsed_s)}"
-            times += "" if left_s is None else f", {minutes(left_s)} left at most"
-            self.stream.write(f"\r\x1b[K[{count}] {name}: {phase}{times}")
-            self.stream.flush()
+            self._write(text + times + (f", {left}" if left else ""), end="")
         elif (name, phase) != self._shown:
             self._shown = (name, phase)
-            left = "" if left_s is None else f" ({minutes(left_s)} left at most)"
-            self.stream.write(f"[{count}] {name}: {phase}{left}\n")
-            self.stream.flush()
+            self._write(f"{text} ({left})" if left else text)
 
     def done(self, name: str, seconds: float, count: str) -> None:
         """Close the line of a finished stage."""
-        start = "\r\x1b[K" if self.stream.isatty() else ""
-        self.stream.write(f"{start}[{count}] {name}: done in {seconds:.1f} s\n")
+        self._write(f"[{count}] {name}: done in {seconds:.1f} s")
+
+    def _write(self, text: str, end: str = "\n") -> None:
+        """Write over the line that a terminal shows, cut to its width."""
+        if self.stream.isatty():
+            to = console(self.stream)
+            to.control(_START_OF_LINE)
+            to.print(Text(text), end=end, overflow="ellipsis", no_wrap=True)
+        else:
+            self.stream.write(f"{text}{end}")
         self.stream.flush()

@@ -8,10 +8,12 @@ over budgets or prompts therefore measure it once.
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 from pathlib import Path
 
-from ibench.store import ATTEMPTS, RECORD, run_id_on_disk, verify
+from ibench.files import write_atomic
+from ibench.store import ATTEMPTS, RECORD, read_head, verify
 from ibench.study.definition import Job
 
 __all__ = ["adopt"]
@@ -37,7 +39,10 @@ def adopt(job: Job, results: Path) -> Path | None:
     for folder in sorted(results.glob(f"*/{place}")):
         if folder == job.folder or not (folder / RECORD).is_file():
             continue
-        if run_id_on_disk(folder) == job.run_id and not verify(folder):
+        head = read_head(folder)
+        # Another interpreter has another standard library, so other requests.
+        is_ours = head is not None and head.python == platform.python_version()
+        if head and head.run_id == job.run_id and is_ours and not verify(folder):
             _link(folder, job.folder)
             return folder
     return None
@@ -49,9 +54,7 @@ def _link(source: Path, target: Path) -> None:
     shutil.copytree(
         source, target, ignore=skip, copy_function=_hard_link, dirs_exist_ok=True
     )
-    partial = target / f"{RECORD}.partial"
-    shutil.copy2(source / RECORD, partial)
-    partial.rename(target / RECORD)
+    write_atomic(target / RECORD, (source / RECORD).read_bytes())
 
 
 def _hard_link(source: str, target: str) -> None:

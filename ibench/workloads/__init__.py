@@ -13,6 +13,7 @@ from ibench.workloads.embedded_model import ensure_model, model_hash
 from ibench.workloads.questions import embedded_questions, mmlu_pro_questions
 from ibench.workloads.sampling import WorkloadSpec, sample_requests
 from ibench.workloads.sets import (
+    Workload,
     read_questions,
     read_requests,
     set_hash,
@@ -25,6 +26,7 @@ from ibench.workloads.upstream import write_upstream_requests
 __all__ = [
     "ChatTokenizer",
     "Document",
+    "Workload",
     "WorkloadSpec",
     "corpus_hash",
     "embedded_questions",

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from pydantic import ValidationError
 
@@ -14,6 +14,7 @@ from ibench.errors import CorruptResultError
 from ibench.records import Question, RequestSpec, canonical_json, sha256_of
 
 __all__ = [
+    "Workload",
     "question_hash",
     "read_questions",
     "read_requests",
@@ -25,6 +26,22 @@ __all__ = [
 
 Item = TypeVar("Item", RequestSpec, Question)
 Messages: TypeAlias = Sequence[Mapping[str, str]]
+
+
+class Workload(NamedTuple):
+    """What one server life is asked, and the seed that all of it was drawn with.
+
+    Attributes:
+        seed: also names the arrival vectors.
+        requests: the measured requests of every phase.
+        warmup: requests disjoint from these, sent first and thrown away.
+        questions: the quality questions.
+    """
+
+    seed: int
+    requests: tuple[RequestSpec, ...]
+    warmup: tuple[RequestSpec, ...]
+    questions: tuple[Question, ...] = ()
 
 
 def request_hash(

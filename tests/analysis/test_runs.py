@@ -13,9 +13,9 @@ from ibench.analysis.runs import map_parts
 from ibench.errors import CorruptResultError
 from ibench.stages.aggregation import columns_of
 from ibench.store import RECORD
-from ibench.study import make as grid
+from ibench.study import state
 from ibench.study.definition import Study
-from ibench.study.make import job_states
+from ibench.study.state import job_states
 from perf.synthetic import make_study, publish_records
 
 PARAMS = REPOSITORY / "params"
@@ -61,6 +61,6 @@ def test_states_are_the_same_on_all_cores(
     (jobs[0].folder / RECORD).unlink()
     (jobs[1].folder / RECORD).write_text("{")
     alone = job_states(study)
-    assert [alone[j.name] for j in jobs[:3]] == ["missing", "broken", "done"]
-    monkeypatch.setattr(grid, "MANY", 0)
+    assert [alone[j.name] for j in jobs[:3]] == ["missing", "broken", "stale"]
+    monkeypatch.setattr(state, "MANY", 0)
     assert job_states(study) == alone

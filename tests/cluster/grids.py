@@ -74,7 +74,7 @@ class Grid:
         argv = [sys.executable, "-m", "ibench", verb, "--profile", "cpu"]
         argv += ["--params", str(self.folder / "params")]
         argv += ["--results", str(self.folder / "results")]
-        if verb not in ("status", "verify"):
+        if verb in ("cell", "submit", "pool"):
             argv += ["--cluster", "test"]
         return subprocess.run(
             [*argv, *arguments],

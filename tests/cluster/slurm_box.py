@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from ibench.serving.processes import descendants, free_port
+from ibench.serving.linux import descendants
+from ibench.serving.processes import free_port
 
 COMMANDS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol")
 # A lost node is noticed after SlurmdTimeout, and what ran there waits until its old

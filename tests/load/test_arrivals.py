@@ -13,12 +13,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ibench.errors import MetricUndefinedError, ParameterError
-from ibench.load.arrival_statistics import (
-    achieved_rate_per_s,
-    dispersion_index,
-    gap_cv,
-    lag1_autocorrelation,
-)
 from ibench.load.arrivals import (
     ArrivalKind,
     ArrivalSpec,
@@ -28,6 +22,12 @@ from ibench.load.arrivals import (
     replay_offsets_ns,
     save_arrivals,
     shard,
+)
+from tests.load.arrival_statistics import (
+    achieved_rate_per_s,
+    dispersion_index,
+    gap_cv,
+    lag1_autocorrelation,
 )
 
 FROZEN = (0, 280080964, 531571147)

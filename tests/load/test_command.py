@@ -12,7 +12,7 @@ import pytest
 from ibench.__main__ import main
 from ibench.load.arrivals import load_arrivals
 from ibench.load.calibrate import null_server
-from ibench.load.command import LoadReport
+from ibench.load.spec import LoadReport
 from tests.faulty_server import faulty_server
 
 
@@ -62,7 +62,7 @@ def test_equal_seeds_send_equal_prompts_at_equal_times_with_other_nonces(
 ) -> None:
     def sent(seed: int, out: str) -> tuple[list[str], str]:
         with faulty_server("good") as server:
-            options = ["--requests", "3", "--no-calibration", "--model", "faulty"]
+            options = ["--requests", "3", "--no-calibrate", "--model", "faulty"]
             report = _load(
                 server.base_url,
                 tmp_path / out,
@@ -101,7 +101,7 @@ def test_a_server_against_itself_is_as_fast_as_itself(
 
 def test_it_stops_when_it_knows_enough(url: str, tmp_path: Path) -> None:
     options = ["--requests", "500", "--output-tokens", "2", "--stop-at", "0.05"]
-    report = _load(url, tmp_path, *options, "--no-calibration")
+    report = _load(url, tmp_path, *options, "--no-calibrate")
     (phase,) = report.phases
     assert 20 <= phase.requests < 500
     assert phase.stopped_early is not None
@@ -113,10 +113,10 @@ def test_it_stops_when_it_knows_enough(url: str, tmp_path: Path) -> None:
 
 def test_several_processes_and_the_user_space_client(url: str, tmp_path: Path) -> None:
     common = ["--requests", "8", "--concurrency", "4", "--output-tokens", "4"]
-    two = _load(url, tmp_path / "p", *common, "--processes", "2", "--no-calibration")
+    two = _load(url, tmp_path / "p", *common, "--processes", "2", "--no-calibrate")
     assert two.phases[0].client is not None
     assert (two.phases[0].client.processes, two.phases[0].completed) == (2, 8)
-    user = _load(url, tmp_path / "u", *common, "--client", "httpx", "--no-calibration")
+    user = _load(url, tmp_path / "u", *common, "--client", "httpx", "--no-calibrate")
     assert user.phases[0].client is not None
     assert user.phases[0].client.timestamp_source == "user"
     assert user.phases[0].client.read_lag_p50_s is None
@@ -124,7 +124,7 @@ def test_several_processes_and_the_user_space_client(url: str, tmp_path: Path) -
 
 def test_failures_are_counted_and_the_files_written(tmp_path: Path) -> None:
     with faulty_server("status_500") as server:
-        options = ["--model", "m", "--requests", "3", "--no-calibration"]
+        options = ["--model", "m", "--requests", "3", "--no-calibrate"]
         report = _load(server.base_url, tmp_path, *options)
     assert report.phases[0].failures == {"http_status": 3}
     assert report.phases[0].ttft_p50_s is None
@@ -171,7 +171,7 @@ def test_a_key_is_sent_and_never_written(
 ) -> None:
     monkeypatch.setenv("A_KEY", "sk-secret-0123")
     with faulty_server("good") as server:
-        options = ["--model", "faulty", "--requests", "1", "--no-calibration"]
+        options = ["--model", "faulty", "--requests", "1", "--no-calibrate"]
         _load(
             server.base_url, tmp_path, *options, "--key-variable", "A_KEY",
             "--output-tokens", "8",

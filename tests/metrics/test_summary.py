@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from ibench.load.lines import phase_lines
+from ibench.load.lines import phase_table
 from ibench.metrics.summary import Plan, client_health, summarize
 from ibench.params import ClientSpec
 from ibench.records import Calibration, ClientCost, FailureKind, RequestResult
+from ibench.terminal import plain
 from tests.factories import MS, result
 
 COST = ClientCost(
@@ -136,7 +139,8 @@ def test_a_point_beyond_a_limit_is_invalid_and_says_why(
     found = summarize(_plan(20), results, cost, [calibration])
     assert len(found.invalid) == 1
     assert found.invalid[0].startswith(what)
-    assert "INVALID: " + found.invalid[0] in "\n".join(phase_lines(found))
+    text = "\n".join(plain(phase_table(found)))
+    assert f"INVALID  {found.invalid[0]}" in re.sub(" {2,}", "  ", text)
     # The number is still there: whoever reads it is told what it is worth.
     assert found.ttft_p50_s is not None
 

@@ -16,12 +16,8 @@ import pytest
 from ibench.errors import LaunchError
 from ibench.records import LaunchOutcome
 from ibench.serving.launch import LAUNCHER, RunningServer, launch, launch_anywhere
-from ibench.serving.processes import (
-    Process,
-    descendants,
-    free_port,
-    listening_ports,
-)
+from ibench.serving.linux import descendants, listening_ports
+from ibench.serving.processes import Process, free_port
 from ibench.serving.sandbox import Sandbox, SandboxKind, detect
 
 pytestmark = [pytest.mark.slow, pytest.mark.spread]

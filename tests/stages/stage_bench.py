@@ -12,11 +12,11 @@ import pytest
 import yaml
 
 from ibench import REPOSITORY
+from ibench.files import tree_sha256
 from ibench.records import Evidence, Submission
 from ibench.serving.launch import LAUNCHER
 from ibench.serving.processes import free_port
 from ibench.stages.relaunch import relaunch
-from ibench.store import tree_sha256
 from ibench.study.assets import Assets
 from ibench.study.definition import Study
 from ibench.study.job import OpenJob

@@ -14,9 +14,11 @@ import httpx
 import pytest
 
 from ibench.__main__ import main
+from ibench.records import ScoreResult
 from ibench.serving.engines import launcher_script
 from ibench.serving.launch import LAUNCHER
 from ibench.serving.processes import free_port
+from ibench.store import load_record, verify
 from ibench.study.definition import Study
 from tests.stages.stage_bench import Bench
 
@@ -83,9 +85,46 @@ def test_a_folder_beside_a_baseline_measured_here(
     assert found["correct"] == found["baseline_correct"] > 0
     text = "\n".join(table)
     assert "TTFT p50" in text
-    assert f"speedup    {found['speedup']:.2f}x" in text
+    assert f"speedup   {found['speedup']:.2f}x" in text
     assert (tmp_path / "requests.parquet").is_file()
     assert (tmp_path / "baseline" / "answers.parquet").is_file()
+    record = load_record(tmp_path)
+    assert isinstance(record.result, ScoreResult)
+    assert record.result.verdict.outcome == found["outcome"]
+    assert record.result.evidence.objective == found["objective"]
+    assert {"target", "seed", "model", "measure", "gates"} <= set(record.spec)
+    assert verify(tmp_path) == verify(tmp_path / "baseline") == []
+
+
+def test_an_earlier_score_is_kept_and_verify_reads_both(
+    study: Study,
+    running: tuple[str, int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = study.results / "scores" / "smoke" / "kept"
+    assert _score(study, running[0], out) == _score(study, running[0], out) == 0
+    first, last = load_record(out / "attempts" / "1"), load_record(out)
+    assert first.run_id == last.run_id
+    assert first.provenance.started_utc <= last.provenance.started_utc
+    folders = ["--params", str(study.params), "--results", str(study.results)]
+    assert main(["verify", "--profile", "smoke", *folders]) == 0
+    path = out / "record.json"
+    path.write_text(path.read_text().replace('"ok"', '"integrity"'))
+    capsys.readouterr()
+    assert main(["verify", "--profile", "smoke", *folders]) == 2
+    assert "kept/record.json: edited" in capsys.readouterr().err
+
+
+def test_a_folder_with_other_things_is_left_alone(
+    study: Study,
+    submission: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "thesis.tex").write_text("mine")
+    assert _score(study, str(submission), tmp_path) == 2
+    assert "name a new folder" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_a_running_server_is_scored_and_left_running(

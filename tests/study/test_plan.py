@@ -16,7 +16,8 @@ from ibench.params.costs import Costs
 from ibench.params.files import load_yaml
 from ibench.store import load_record
 from ibench.study.definition import Study
-from ibench.study.plan import Plan, make_plan, plan_lines, stage_s
+from ibench.study.plan import Plan, make_plan, plan_parts, stage_s
+from ibench.terminal import plain
 from perf.synthetic import publish_records
 
 PARAMS = REPOSITORY / "params"
@@ -76,7 +77,7 @@ def test_what_is_done_costs_nothing_more_and_tells_what_it_took(
     done = [j for j in study.jobs.values() if j.cell]
     walls = [load_record(job.folder).provenance.wall_s for job in done]
     assert sum(plan.spent_s.values()) == pytest.approx(sum(walls))
-    lines = plan_lines(study, plan)
+    lines = plain(*plan_parts(study, plan))
     assert next(x for x in lines if x.startswith("total")).split()[1:3] == ["21", "20"]
     assert "nothing is left to measure" in lines
 
@@ -127,7 +128,7 @@ def test_another_host_is_another_study_with_its_own_price(tmp_path: Path) -> Non
         path.write_text(f"{text}host: {host}\n")
         study = Study("one", params, tmp_path / "results")
         ids[host] = study.job("a/baseline/21-1337/baseline").run_id
-        printed[host] = "\n".join(plan_lines(study, make_plan(study)))
+        printed[host] = "\n".join(plain(*plan_parts(study, make_plan(study))))
         assert f"at {study.host.dollars_per_hour:.2f} dollars" in printed[host]
         assert f"params/costs/{host}.yaml" in " ".join(printed[host].split())
     assert len(set(ids.values())) == len(GPU_HOSTS)
@@ -142,7 +143,7 @@ def test_another_base_model_is_planned_with_a_caution(
     path = params / "profiles" / "one.yaml"
     path.write_text(f"{path.read_text()}model: {model}\n")
     study = Study("one", params, tmp_path / "results")
-    printed = " ".join(" ".join(plan_lines(study, make_plan(study))).split())
+    printed = " ".join(" ".join(plain(*plan_parts(study, make_plan(study)))).split())
     assert f"taken with mistral-7b; this profile serves {model}" in printed
 
 

@@ -36,7 +36,7 @@ def test_a_terminal_sees_one_line_that_changes() -> None:
     line.show("a/x/1-2/relaunch", "load: burst", 65.0, 10.0, "3/21")
     line.show("a/x/1-2/relaunch", "load: burst", 66.0, 9.0, "3/21")
     line.done("a/x/1-2/relaunch", 70.5, "3/21")
-    shown = stream.getvalue().split("\r\x1b[K")
+    shown = stream.getvalue().split("\r\x1b[0K")
     assert shown[1:] == [
         "[3/21] a/x/1-2/relaunch: load: burst 1:05, 0:10 left at most",
         "[3/21] a/x/1-2/relaunch: load: burst 1:06, 0:09 left at most",

@@ -15,13 +15,11 @@ from ibench.analysis.explore.data import Source
 from ibench.analysis.frames import Run, run_row
 from ibench.analysis.scores import aggregate_table, outcome_table, with_speedups
 from ibench.errors import CorruptResultError, UserError
-from ibench.gates.bench import Bench, read_bench
-from ibench.gates.verdict import judge_run
 from ibench.params import Gates, Stat
-from ibench.records import BaselineResult, Question, Verdict
+from ibench.records import BaselineResult, Verdict
 from ibench.store import load_record
 from ibench.study.definition import Cell, Study
-from ibench.workloads import read_questions
+from ibench.study.judging import Case, open_case
 
 __all__ = ["Judged", "Rejudged", "judge_again", "open_rejudged"]
 
@@ -47,40 +45,21 @@ class Judged:
         return self.loose if passed else self.strict
 
 
-def judge_again(
-    run: Run,
-    own: Bench,
-    baseline: Bench,
-    questions: tuple[Question, ...],
-    gates: Gates,
-    *,
-    model_id: str,
-    judge: bool,
-) -> Judged:
-    """Judge a run at both ends of tau.
+def judge_again(run: Run, case: Case, gates: Gates, *, judge: bool) -> Judged:
+    """Judge a run at both ends of tau, as stage 4 does.
 
     Args:
         run: the finished run; its recorded judge label is used, none is asked for.
-        own: its evidence and tables.
-        baseline: those of its baseline.
-        questions: the quality questions.
+        case: its evidence and tables, and those of its baseline.
         gates: of the profile; its tau is replaced.
-        model_id: the model every run must serve.
         judge: on: the recorded label counts and is required; off: neither.
     """
     others = tuple(c for c in gates.required_checks if c != "judge")
     required = (*others, "judge") if judge else others
     label = run.verdict.judge if judge else "not_run"
+    changed = {"required_checks": required}
     loose, strict = (
-        judge_run(
-            own,
-            baseline,
-            questions,
-            gates.model_copy(update={"tau": tau, "required_checks": required}),
-            model_id=model_id,
-            model_dir_name=run.evidence.model_dir_name,
-            judge=label,
-        )
+        case.judge(gates.model_copy(update=changed | {"tau": tau}), label)
         for tau in (LOOSEST, STRICTEST)
     )
     return Judged(run, loose, strict)
@@ -140,22 +119,15 @@ def open_rejudged(source: Source) -> Rejudged | str:
 
 
 def _judge_cell(study: Study, cell: Cell, run: Run) -> dict[bool, Judged]:
-    folder = study.root / cell.path / "relaunch"
+    job = study.job(f"{cell.path}/gating")
     base = study.root / Cell(cell.scenario, "baseline", cell.seeds).path / "baseline"
     result = load_record(base).result
     if not isinstance(result, BaselineResult):
         raise CorruptResultError(f"{base}: not a baseline: move it away")
-    own, baseline = read_bench(folder, run.evidence), read_bench(base, result.evidence)
-    questions = read_questions(folder / "questions.jsonl")
-    return {
-        judge: judge_again(
-            run,
-            own,
-            baseline,
-            questions,
-            study.gates,
-            model_id=study.model.model_id,
-            judge=judge,
-        )
-        for judge in (False, True)
-    }
+    case = open_case(
+        study,
+        (study.root / cell.path / "relaunch", run.evidence),
+        (base, result),
+        job.spec.get("forced_engine"),
+    )
+    return {j: judge_again(run, case, study.gates, judge=j) for j in (False, True)}

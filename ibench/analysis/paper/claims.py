@@ -23,6 +23,7 @@ from ibench.analysis.paper.data import Published
 from ibench.errors import ParameterError
 from ibench.params.files import load_yaml
 from ibench.records import Closed
+from ibench.terminal import Part, Table
 
 __all__ = [
     "REGISTRY",
@@ -148,35 +149,29 @@ def _verdict(claim: Claim, found: Found) -> Verdict:
     return Verdict.RESOLVED if same else Verdict.KNOWN
 
 
-def report(checked: list[Checked]) -> str:
-    """A table for people, then one line that counts the verdicts."""
-    lines = [
-        f"{'verdict':<20} {'claim':<34} {'published':>10} {'obtained':>10} "
-        f"{'deviation':>10}  source"
-    ]
+def report(checked: list[Checked]) -> list[Part]:
+    """Put claims in a table, then count the verdicts in one line."""
+    rows: list[tuple[str, ...]] = []
     for item in checked:
         found, claim = item.found, item.claim
-        lines.append(
-            f"{item.verdict:<20} {claim.id:<34} {_number(found.published):>10} "
-            f"{_number(found.obtained):>10} {_number(item.deviation):>10}  "
-            f"{claim.source}"
-        )
-        if found.note:
-            lines.append(f"{'':<20}   {found.note}")
+        numbers = (found.published, found.obtained, item.deviation)
+        rows.append((item.verdict, claim.id, *map(_number, numbers), claim.source))
+        notes = [found.note] if found.note else []
         if item.verdict is not Verdict.AGREES:
-            cost = (
-                f" ({claim.human_minutes:g} minutes, {claim.gpu_hours:g} GPU hours)"
-                if item.verdict is Verdict.NOT_RUN
-                else ""
-            )
-            lines.append(f"{'':<20}   {claim.claim}{cost}")
+            notes.append(claim.claim)
+        if item.verdict is Verdict.NOT_RUN:
+            cost = f"{claim.human_minutes:g} minutes, {claim.gpu_hours:g} GPU hours"
+            notes[-1] += f" ({cost})"
+        rows += [("", "", "", "", "", f"  {note}") for note in notes]
     counts = {v: sum(i.verdict is v for i in checked) for v in Verdict}
-    parts = [f"{n} {v}" for v, n in counts.items() if n]
+    counted = [f"{n} {v}" for v, n in counts.items() if n]
     bad = [i.claim.id for i in checked if i.verdict.is_failure]
-    lines.append(f"{len(checked)} claims: {', '.join(parts)}")
-    if bad:
-        lines.append(f"look at: {', '.join(bad)}")
-    return "\n".join(lines)
+    names = ("verdict", "claim", ">published", ">obtained", ">deviation", "source")
+    return [
+        Table(names, rows),
+        f"{len(checked)} claims: {', '.join(counted)}",
+        *([f"look at: {', '.join(bad)}"] if bad else []),
+    ]
 
 
 def _number(value: float) -> str:

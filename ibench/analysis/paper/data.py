@@ -17,7 +17,7 @@ import pandas as pd
 from ibench import REPOSITORY
 from ibench.analysis.paper.schema import Schema, load_schema, read_table
 from ibench.errors import ParameterError
-from ibench.store import file_sha256
+from ibench.files import file_sha256
 
 __all__ = [
     "SCENARIOS",

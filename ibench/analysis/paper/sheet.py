@@ -15,8 +15,8 @@ from ibench.analysis.paper.drawings import Drawn
 from ibench.analysis.paper.publish import present, write_table
 from ibench.analysis.paper.uncertainty import Settings
 from ibench.analysis.style import save_figure
-from ibench.errors import ParameterError, StageError
-from ibench.store import file_sha256, write_atomic
+from ibench.errors import ParameterError, StageError, unknown_name
+from ibench.files import file_sha256, write_atomic
 
 __all__ = ["Sheet", "open_sheet"]
 
@@ -77,8 +77,8 @@ class Sheet:
     def _artefact(self, name: str) -> Artefact:
         artefact = CATALOGUE.get(name)
         if artefact is None or artefact.theme != self.theme:
-            there = ", ".join(a.name for a in artefacts_of(self.theme))
-            raise ParameterError(self.theme, "artefact", name, f"choose one of {there}")
+            there = [a.name for a in artefacts_of(self.theme)]
+            raise unknown_name(self.theme, "artefact", name, there)
         return artefact
 
     def _make(self, name: str) -> tuple[Artefact, pd.DataFrame | Drawn]:
@@ -114,8 +114,6 @@ def open_sheet(
         ParameterError: an unknown theme, or a published file that breaks its schema.
     """
     if theme not in THEMES:
-        raise ParameterError(
-            "notebook", "theme", theme, f"choose one of {', '.join(THEMES)}"
-        )
+        raise unknown_name("notebook", "theme", theme, THEMES)
     settings = Settings(draws=draws, seed=seed)
     return Sheet(theme, Published(published), REPOSITORY / output, settings)

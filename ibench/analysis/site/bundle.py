@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from ibench.errors import UserError
+from ibench.files import locked
 
 __all__ = ["bundle", "page_files"]
 
@@ -38,7 +37,7 @@ def bundle(source: Path, cache: Path) -> Path:
     """
     target = cache / _key(source)
     cache.mkdir(parents=True, exist_ok=True)
-    with _only_one(cache):
+    with locked(cache / "lock"):
         if target.is_dir():
             return target
         work = cache / "build"
@@ -64,13 +63,6 @@ def bundle(source: Path, cache: Path) -> Path:
 def page_files(folder: Path) -> Iterator[Path]:
     """Files of a bundle."""
     yield from sorted(p for p in folder.iterdir() if p.is_file())
-
-
-@contextmanager
-def _only_one(cache: Path) -> Iterator[None]:
-    with (cache / "lock").open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 def _files(source: Path) -> Iterator[Path]:

@@ -1,6 +1,5 @@
 """Agent trajectories: one event table, facts and episodes by documented rules."""
 
-from ibench.analysis.trajectories.command import main
 from ibench.analysis.trajectories.discover import Found, RunFiles, find_runs, read_run
 from ibench.analysis.trajectories.episodes import episodes_of
 from ibench.analysis.trajectories.events import (
@@ -47,7 +46,6 @@ __all__ = [
     "find_runs",
     "label_run",
     "labelled_runs",
-    "main",
     "read_run",
     "write_all",
 ]

@@ -13,13 +13,13 @@ import orjson
 
 from ibench.analysis.trajectories.events import Episode, Event, Run, RunFacts
 from ibench.analysis.trajectories.labels import Labelled
+from ibench.files import write_atomic
 
 __all__ = [
     "TEXT_LIMIT",
     "export_run",
     "export_runs",
     "render_run",
-    "write_document",
     "write_list",
 ]
 
@@ -39,7 +39,7 @@ def export_runs(runs: Iterable[Labelled], folder: Path) -> int:
 def export_run(labelled: Labelled, folder: Path) -> dict[str, Any]:
     """Write one run's file and give its row of the list."""
     row, document = render_run(labelled)
-    write_document(document, folder / str(row["episodes_file"]))
+    write_atomic(folder / str(row["episodes_file"]), document)
     return row
 
 
@@ -55,15 +55,7 @@ def render_run(labelled: Labelled) -> tuple[dict[str, Any], bytes]:
 
 def write_list(rows: Sequence[dict[str, Any]], folder: Path) -> None:
     """Write the list of runs."""
-    write_document(orjson.dumps(list(rows)), folder / "runs.json")
-
-
-def write_document(document: bytes, path: Path) -> None:
-    """Write a JSON text whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_bytes(document)
-    part.replace(path)
+    write_atomic(folder / "runs.json", orjson.dumps(list(rows)))
 
 
 def _row(run: Run, facts: RunFacts, n_events: int) -> dict[str, Any]:

@@ -22,7 +22,7 @@ import pyarrow as pa
 from ibench.analysis.trajectories import summary
 from ibench.analysis.trajectories.discover import RunFiles, find_runs
 from ibench.analysis.trajectories.events import Count, Family, RunFacts
-from ibench.analysis.trajectories.export import render_run, write_document, write_list
+from ibench.analysis.trajectories.export import render_run, write_list
 from ibench.analysis.trajectories.labels import label_run, problem_of
 from ibench.analysis.trajectories.pool import available_processes, in_order
 from ibench.analysis.trajectories.table import (
@@ -33,6 +33,7 @@ from ibench.analysis.trajectories.table import (
     fact_row,
 )
 from ibench.errors import UserError
+from ibench.files import write_atomic
 
 __all__ = ["Written", "write_all"]
 
@@ -154,7 +155,7 @@ def _part_of(files: RunFiles, out: Path) -> tuple[_Part | None, list[str]]:
     if made is None:
         return None, problems
     part, document = made
-    write_document(document, out / str(part.counts.shown["episodes_file"]))
+    write_atomic(out / str(part.counts.shown["episodes_file"]), document)
     return part, problems
 
 

@@ -15,14 +15,10 @@ from ibench.analysis.trajectories.techniques import TECHNIQUES
 
 __all__ = [
     "behaviour",
-    "config_distribution",
-    "engine_shares",
     "failure_modes",
     "technique_shares",
     "transitions",
 ]
-
-_BINS = ("zero", "one", "two", "three_or_more")
 
 
 def technique_shares(facts: Sequence[RunFacts]) -> pd.DataFrame:
@@ -36,13 +32,6 @@ def technique_shares(facts: Sequence[RunFacts]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def config_distribution(facts: Sequence[RunFacts]) -> pd.DataFrame:
-    """Runs with zero, one, two, three or more distinct non-default configurations."""
-    counts = Counter(_BINS[min(f.distinct_configs.n, 3)] for f in facts)
-    rows = [(name, counts[name], _percent(counts[name], facts)) for name in _BINS]
-    return pd.DataFrame(rows, columns=["configs", "runs", "percent"])
-
-
 def failure_modes(facts: Sequence[RunFacts]) -> pd.DataFrame:
     """Runs with each failure mode; modes overlap."""
     counts = Counter(mode for f in facts for mode in f.failure_modes)
@@ -50,13 +39,6 @@ def failure_modes(facts: Sequence[RunFacts]) -> pd.DataFrame:
         (name, counts[name], _percent(counts[name], facts)) for name in FAILURE_MODES
     ]
     return pd.DataFrame(rows, columns=["mode", "runs", "percent"])
-
-
-def engine_shares(facts: Sequence[RunFacts]) -> pd.DataFrame:
-    """Runs by the engine that shipped; ``unknown`` where no launcher is in sight."""
-    counts = Counter(f.engine_shipped or "unknown" for f in facts)
-    rows = [(name, n, _percent(n, facts)) for name, n in counts.most_common()]
-    return pd.DataFrame(rows, columns=["engine", "runs", "percent"])
 
 
 def behaviour(facts: Sequence[RunFacts]) -> pd.DataFrame:

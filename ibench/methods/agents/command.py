@@ -1,76 +1,95 @@
-"""``ibench agents``: list, install and rehearse the agents of ``params/agents``."""
+"""The commands ``agents`` (list, install, rehearse) and ``sessions``."""
 
 from __future__ import annotations
 
-import argparse
 import base64
 import os
 import shlex
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from typer import Option
 
 from ibench.errors import IbenchError, ParameterError
 from ibench.methods.agents.access import Access, resolve_access
 from ibench.methods.agents.install import find, install_cli, install_harbor
 from ibench.methods.agents.places import Places, open_request, worker_env
 from ibench.methods.agents.redact import Redactor
+from ibench.methods.agents.watch import sessions as watched
+from ibench.methods.agents.watch import stop_session, view_lines
 from ibench.methods.agents.worker_process import Worker, WorkerError
 from ibench.params import Agent, HarborAgent
 from ibench.params.files import load_yaml, named
+from ibench.params.options import CACHE, PARAMS
+from ibench.study.command import with_study
+from ibench.study.definition import Study
 from ibench.study.engines import find_pythons
+from ibench.terminal import Table, show
 
-__all__ = ["add_agents", "rehearse"]
+__all__ = ["agents", "rehearse", "sessions"]
 
 LIMIT_S = 60.0
 MASK = "****"
 
 
-def add_agents(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int]:
-    """Declare the arguments; return what runs the command."""
-    parser.add_argument("--agent", action="append", help="one of them; several times")
-    parser.add_argument("--params", default="params")
-    parser.add_argument("--cache", default=".cache")
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--install", action="store_true", help="fetch the programs")
-    what.add_argument(
-        "--dry-run", action="store_true", help="print the exact commands, no secret"
-    )
-    return _agents
-
-
-def _agents(args: argparse.Namespace) -> int:
-    folder, cache = Path(args.params) / "agents", Path(args.cache).absolute() / "agents"
-    names = args.agent or sorted(p.stem for p in folder.glob("*.yaml"))
-    failed = 0
-    if args.install:
+def agents(
+    agent: list[str] | None = Option(None, help="One of them; may be given again."),
+    params: Path = PARAMS,
+    cache: Path = CACHE,
+    install: bool = Option(False, "--install", help="Fetch the programs."),
+    dry_run: bool = Option(False, "--dry-run", help="Print commands without secrets."),
+) -> int:
+    """List, install or rehearse agents."""
+    if install and dry_run:
+        raise ParameterError("agents", "--install", True, "not with --dry-run")
+    folder, programs = params / "agents", cache.absolute() / "agents"
+    paths = [named(folder, n) for n in agent or ()] or sorted(folder.glob("*.yaml"))
+    if install:
         python = find_pythons().get("3.12")
-        install_harbor(cache, (folder / "harbor.lock").absolute(), python, print)
-    for name in names:
-        path = named(folder, name)
-        agent = load_yaml(Agent, path)
-        if args.install:
-            failed += not _install(agent, cache, folder.absolute())
-        elif args.dry_run:
-            try:
-                lines = rehearse(agent, cache, str(path))
-            except IbenchError as error:
-                lines, failed = [f"no rehearsal: {error}"], failed + 1
-            print("\n".join([f"== {name}", *lines]))
-        else:
-            print(f"{name:24} {_state(agent, cache, str(path))}")
-    return 2 if failed else 0
+        install_harbor(programs, (folder / "harbor.lock").absolute(), python, show)
+    work = _install if install else _rehearse if dry_run else None
+    known = [(load_yaml(Agent, path), path) for path in paths]
+    if work is not None:
+        return 0 if all([work(spec, programs, path) for spec, path in known]) else 2
+    rows = [(spec.name, _state(spec, programs, str(path))) for spec, path in known]
+    show(Table(("agent", "state"), rows, header=False))
+    return 0
 
 
-def _install(agent: Agent, cache: Path, locks: Path) -> bool:
+@with_study()
+def sessions(
+    study: Study,
+    stop: str | None = Option(None, help="Cell whose session should end now."),
+) -> int:
+    """Look at running agent sessions, or stop one."""
+    if stop:
+        stop_session(study, stop)
+        show(f"{stop}: asked to end; its workspace becomes its submission")
+    else:
+        show(*view_lines(watched(study)))
+    return 0
+
+
+def _rehearse(agent: Agent, cache: Path, path: Path) -> bool:
+    """Show what would run, or why nothing can; whether there was something to show."""
+    try:
+        lines = rehearse(agent, cache, str(path))
+    except IbenchError as error:
+        show(f"== {agent.name}", f"no rehearsal: {error}")
+        return False
+    show(f"== {agent.name}", *lines)
+    return True
+
+
+def _install(agent: Agent, cache: Path, path: Path) -> bool:
     """Whether it worked; one that failed does not keep the others from theirs."""
     if agent.harbor is None:
         return True
     try:
-        install_cli(agent, cache, locks, print)
+        install_cli(agent, cache, path.parent.absolute(), show)
     except IbenchError as error:
-        print(f"{agent.name}: {error}")
+        show(f"{agent.name}: {error}")
         return False
     return True
 

@@ -14,14 +14,21 @@ import sys
 import time
 from pathlib import Path
 
-import httpx
-
 from ibench.errors import IbenchError, LaunchError
 from ibench.gates.quality import extract_answer
-from ibench.load.scenario import Measurement, Server, ask, connect, measure_scenario
+from ibench.load.life import OK, Running, live
+from ibench.load.scenario import Measurement, Server, connect
 from ibench.params import Measure, Scenario
 from ibench.records import Closed, Evaluation
-from ibench.workloads import ChatTokenizer, read_questions, read_requests
+from ibench.serving.attach import AttachedServer
+from ibench.serving.linux import is_alive
+from ibench.serving.probe import PROBE_TIMEOUT_S, look_once
+from ibench.workloads import (
+    ChatTokenizer,
+    Workload,
+    read_questions,
+    read_requests,
+)
 
 __all__ = ["EvaluatorConfig", "main"]
 
@@ -53,57 +60,66 @@ def main(argv: list[str] | None = None) -> int:
     )
     url = args.url or f"http://{os.environ['HOST']}:{os.environ['PORT']}"
     try:
-        models = _wait(url, config.measure.ready_timeout_s, args.launcher_pid)
-        model_dir = Path(config.model_dir)
-        server = connect(
-            url, models, model_dir, config.model_id, config.scenario, config.measure
+        _wait(url, config.measure.ready_timeout_s, args.launcher_pid)
+        found: list[bool] = []
+        life = live(
+            lambda: AttachedServer(url),
+            lambda running, _: found.append(
+                _evaluate(workspace, config, running, quick=args.quick)
+            ),
         )
-        return _evaluate(workspace, config, server, quick=args.quick)
+        if life.outcome != OK:
+            raise LaunchError(life.outcome, life.detail)
+        return 0 if found[0] else 1
     except IbenchError as error:
         _log(workspace, None, quick=args.quick, note=str(error))
         sys.stdout.write(f"no measurement: {error}\n")
         return 1
 
 
-def _wait(url: str, limit_s: float, launcher: int | None) -> list[str]:
+def _wait(url: str, limit_s: float, launcher: int | None) -> None:
     end = time.monotonic() + limit_s
     while time.monotonic() < end:
-        if launcher is not None and not _running(launcher):
+        if launcher is not None and not is_alive(launcher):
             raise LaunchError("exited", "the launcher ended before its port answered")
-        try:
-            reply = httpx.get(f"{url}/v1/models", timeout=2.0)
-            if reply.status_code == 200:
-                return [m["id"] for m in reply.json()["data"]]
-        except (httpx.HTTPError, ValueError, KeyError):
-            pass
+        if look_once(url, PROBE_TIMEOUT_S).ready:
+            return
         time.sleep(0.05)
     raise LaunchError("never_ready", f"no answer within {limit_s:g} s")
 
 
-def _running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
-
-
 def _evaluate(
-    workspace: Path, config: EvaluatorConfig, server: Server, *, quick: bool
-) -> int:
+    workspace: Path,
+    config: EvaluatorConfig,
+    running: Running,
+    *,
+    quick: bool,
+) -> bool:
+    """Measure, ask and log; whether there is an objective."""
     tokenizer = ChatTokenizer(Path(config.model_dir))
-    measured = measure_scenario(
-        server,
+    server = connect(
+        running.base_url,
+        running.launch.served_models,
+        Path(config.model_dir),
+        config.model_id,
         config.scenario,
-        read_requests(workspace / "dev" / "requests.jsonl"),
-        read_requests(workspace / "dev" / "warmup.jsonl"),
         config.measure,
-        seed=config.development_seed,
+    )
+    dev = workspace / "dev"
+    workload = Workload(
+        config.development_seed,
+        read_requests(dev / "requests.jsonl"),
+        read_requests(dev / "warmup.jsonl"),
+        read_questions(dev / "questions.jsonl"),
+    )
+    measured = server.measure(
+        config.scenario,
+        workload,
         run_name=f"evaluate:{time.monotonic_ns()}",
         count_tokens=tokenizer.count_text,
         limit=config.quick_requests if quick else None,
     )
-    accuracy = None if quick else _accuracy(workspace, config, server, tokenizer)
+    accuracy = None if quick else _accuracy(config, server, workload, tokenizer)
     _log(workspace, measured, quick=quick, accuracy=accuracy, note=measured.detail)
     for phase in measured.phases:
         sys.stdout.write(
@@ -113,7 +129,7 @@ def _evaluate(
         )
     line = {"objective": measured.objective, "accuracy": accuracy, "quick": quick}
     sys.stdout.write(json.dumps(line) + "\n")
-    return 0 if measured.objective is not None else 1
+    return measured.objective is not None
 
 
 def _ms(seconds: float | None) -> str:
@@ -121,19 +137,19 @@ def _ms(seconds: float | None) -> str:
 
 
 def _accuracy(
-    workspace: Path, config: EvaluatorConfig, server: Server, tokenizer: ChatTokenizer
+    config: EvaluatorConfig,
+    server: Server,
+    workload: Workload,
+    tokenizer: ChatTokenizer,
 ) -> float:
-    questions = read_questions(workspace / "dev" / "questions.jsonl")
-    answers = ask(
-        server,
-        questions,
-        config.measure,
+    answers = server.ask(
+        workload.questions,
         concurrency=config.question_concurrency,
         count_tokens=tokenizer.count_text,
     )
     right = [
         a.failure is None and extract_answer(a.text, q.options) == q.gold
-        for q, a in zip(questions, answers, strict=True)
+        for q, a in zip(workload.questions, answers, strict=True)
     ]
     return sum(right) / len(right)
 

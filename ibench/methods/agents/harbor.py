@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ibench.errors import AccessError, InfrastructureError
+from ibench.files import write_atomic
 from ibench.methods.agents.access import Access
 from ibench.methods.agents.continuation import (
     INFRASTRUCTURE,
@@ -201,9 +202,7 @@ class HarborDriver:
         """Say what it cost so far, where the agent cannot write, for who looks on."""
         if usage is not None:
             path = self._places.logs.parent / "usage.json"
-            part = path.with_suffix(".part")
-            part.write_text(json.dumps(usage))
-            part.replace(path)
+            write_atomic(path, json.dumps(usage))
 
     def over_limit(self) -> str | None:
         """Which limit the sandbox was ended for."""

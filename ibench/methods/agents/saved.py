@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pydantic import Field
 
+from ibench.files import write_atomic
 from ibench.records import Closed
 from ibench.serving.sandbox import SandboxKind
-from ibench.store import write_atomic
 
 __all__ = ["Ended", "Saved"]
 
@@ -43,9 +43,7 @@ class Saved:
 
     def write(self, path: Path) -> None:
         """Keep it, whole or not at all."""
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(asdict(self)))
-        part.replace(path)
+        write_atomic(path, json.dumps(asdict(self)))
 
     @classmethod
     def read(cls, path: Path) -> Saved | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from ibench.files import file_sha256
 from ibench.methods.agents.links import drop_links, remove, reopen
 from ibench.methods.agents.saved import Ended
 from ibench.methods.agents.saving import read_evaluations, save_session
@@ -16,7 +17,6 @@ from ibench.methods.agents.workspace import evaluator_hashes, take_submission
 from ibench.methods.folder import submission
 from ibench.records import Submission
 from ibench.serving.launch import LAUNCHER
-from ibench.store import file_sha256
 from ibench.study.job import OpenJob
 from ibench.workloads.hub.snapshot import changed_files
 

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from ibench.errors import AccessError, InfrastructureError, PreemptedError
+from ibench.files import file_sha256
 from ibench.methods.agents.access import Access, resolve_access
 from ibench.methods.agents.continuation import needs_a_person
 from ibench.methods.agents.driver import Driver, ScriptDriver
@@ -30,8 +31,9 @@ from ibench.records import Submission
 from ibench.serving.launch import LAUNCHER
 from ibench.serving.processes import free_port
 from ibench.serving.sandbox import PROCESS_GROUP_WARNING, Sandbox, SandboxKind
-from ibench.store import file_sha256
+from ibench.study.draw import development
 from ibench.study.job import OpenJob
+from ibench.study.live import sandbox_of
 from ibench.study.progress import STOP
 from ibench.workloads.hub.snapshot import Snapshot, changed_files, hashes, take_snapshot
 
@@ -159,7 +161,7 @@ def _unfinished(job: OpenJob, session: Session) -> Exception:
 def _driver(
     job: OpenJob, agent: Agent, access: Access, places: Places, source: str
 ) -> tuple[SandboxKind, Driver]:
-    kind, house = job.sandbox()
+    kind, house = sandbox_of(job)
     sandbox = Sandbox(
         workdir=places.home.parent / "workspace",
         read_only=(job.assets.model_dir,),
@@ -184,11 +186,11 @@ def _driver(
 
 def _lay_out(job: OpenJob, method: AgentMethod, root: Path) -> None:
     study, scenario = job.study, job.scenario.workload
-    seed, measure = job.seeds.development, study.profile.measure
+    drawn = development(job)
     config = EvaluatorConfig(
         scenario=scenario,
-        measure=measure,
-        development_seed=seed,
+        measure=study.profile.measure,
+        development_seed=drawn.seed,
         quick_requests=study.budget.trial_requests,
         question_concurrency=study.profile.questions.concurrency,
         model_dir=str(job.assets.model_dir),
@@ -199,9 +201,9 @@ def _lay_out(job: OpenJob, method: AgentMethod, root: Path) -> None:
     hashes = build_workspace(
         workspace,
         config,
-        job.assets.requests(scenario, seed, "dev"),
-        job.assets.requests(scenario, seed, "warmup", measure.warmup_requests),
-        job.assets.questions("dev"),
+        drawn.requests,
+        drawn.warmup,
+        drawn.questions,
         task,
     )
     warm_start(job, method, workspace)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ibench.errors import ParameterError
+from ibench.files import file_sha256
 from ibench.methods.agents.evaluator import EvaluatorConfig
 from ibench.methods.agents.links import (
     HOLES_FROM_BYTES,
@@ -21,7 +22,6 @@ from ibench.methods.agents.links import (
     shown,
 )
 from ibench.records import Question, RequestSpec
-from ibench.store import file_sha256
 from ibench.workloads import write_questions, write_requests
 
 __all__ = [

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from ibench.errors import ParameterError
+from ibench.errors import ParameterError, unknown_name
 from ibench.methods.folder import FOLDER
 from ibench.methods.search.stage import search_submission
 from ibench.params import SearchMethod, SeedPair
@@ -45,8 +45,7 @@ def search_job(
             fit its engine, or a budget that is no time.
     """
     if scenario not in study.scenarios:
-        there = ", ".join(study.scenarios)
-        raise ParameterError(study.profile_path, "scenarios", scenario, f"has {there}")
+        raise unknown_name(study.profile_path, "scenario", scenario, study.scenarios)
     if budget_s is not None and budget_s <= 0:
         raise ParameterError("search", "--budget-s", budget_s, "give seconds above 0")
     pair = _pair(study, scenario, seeds)
@@ -59,7 +58,7 @@ def search_job(
     if budget_s is not None:
         budget["search_s"] = budget_s
     cell = Cell(scenario, method.name, pair)
-    changed = {"budget": budget, "seed": pair.development}
+    changed = {"budget": budget, "seed": pair.seed("dev")}
     return dataclasses.replace(
         like,
         folder=study.root / PLACE / cell.path / "submission",
@@ -112,6 +111,5 @@ def _place(job: Job, found: Submission) -> Path | None:
 def _pair(study: Study, scenario: str, label: str | None) -> SeedPair:
     pairs = {p.label: p for p in study.scenarios[scenario].seed_pairs}
     if label is not None and label not in pairs:
-        there = f"choose one of {', '.join(pairs)}"
-        raise ParameterError("search", "--seeds", label, there)
+        raise unknown_name("search", "--seeds", label, pairs)
     return pairs[label or next(iter(pairs))]

@@ -1,99 +1,87 @@
-# ruff: noqa: T201 (a program for people)
 """The command ``search``: one search outside a study's grid."""
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Literal, TypeAlias
 
+from pydantic import ValidationError
+from typer import Option
+
+from ibench import REPOSITORY
 from ibench.errors import ParameterError, StageError, UserError
+from ibench.params import SearchMethod
+from ibench.params.options import SCENARIO, ScenarioId
+from ibench.study.command import BIN, with_study
+from ibench.study.definition import Study
+from ibench.terminal import say, show
 
-if TYPE_CHECKING:
-    from ibench.params import SearchMethod
-    from ibench.study.definition import Study
+__all__ = ["search"]
 
-__all__ = ["add_search"]
-
-CONFIRM_TOP = 2
-
-
-def add_search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int]:
-    """Declare the options of ``search``; returns what runs it."""
-    add = parser.add_argument
-    add("--profile", default="cpu", help="scenario, model, budget and gates are its")
-    add("--engine", required=True, help="a file of params/search; joint: several")
-    add("--sampler", default="tpe", help="random, tpe or smac")
-    add("--scenario", default="a", help="a, b, c or d")
-    add("--rule", default="plain", help="plain or halving")
-    add("--eta", type=int, default=3, help="halving: one in eta is measured on")
-    add("--budget-s", type=float, help="default: search_s of the profile")
-    add("--confirm-top", type=int, help=f"default {CONFIRM_TOP}; compat upstream: 0")
-    add("--reserve-share", type=float, default=0.25, help="of the budget, to confirm")
-    add("--seeds", help="seed pair such as 21-1337; default: the scenario's first")
-    add("--params", default="params")
-    add("--results", default="results")
-    return _search
+Sampler: TypeAlias = Literal["random", "tpe", "smac"]
+Rule: TypeAlias = Literal["plain", "halving"]
 
 
-def _search(args: argparse.Namespace) -> int:
-    from ibench import REPOSITORY  # noqa: PLC0415
+@with_study("cpu")
+def search(
+    study: Study,
+    engine: str = Option(help="A file of search/; joint searches several engines."),
+    sampler: Sampler = Option("tpe", help="What proposes trials."),
+    scenario: ScenarioId = SCENARIO,
+    rule: Rule = Option("plain", help="How much a trial measures."),
+    eta: int = Option(3, help="Halving: one trial in eta is measured on."),
+    budget_s: float | None = Option(None, help="Seconds; else the profile's."),
+    confirm_top: int = Option(2, help="Trials to confirm; 0 is the original's rule."),
+    reserve_share: float = Option(0.25, help="Budget share kept to confirm."),
+    seeds: str | None = Option(None, help="Pair such as 21-1337; else the first."),
+) -> int:
+    """Search the flags of one engine, or of several at once."""
     from ibench.methods.search.alone import (  # noqa: PLC0415
         fixed_parameters,
         search_alone,
         search_job,
     )
     from ibench.methods.search.lines import submission_lines, trial_line  # noqa: PLC0415
-    from ibench.study.definition import Study  # noqa: PLC0415
     from ibench.study.engines import find_pythons, prepare_engines  # noqa: PLC0415
     from ibench.study.lock import allocated_gpus, announced, measuring  # noqa: PLC0415
 
-    study = Study(args.profile, Path(args.params), Path(args.results))
-    method = _method(args, study)
-    job = search_job(study, method, args.scenario, args.seeds, args.budget_s)
+    method = _method(
+        name=f"{sampler}{'' if rule == 'plain' else f'-{rule}'}-{engine}",
+        space=engine,
+        sampler=sampler,
+        rule=rule,
+        eta=eta,
+        confirm_top=confirm_top,
+        reserve_share=reserve_share,
+    )
+    job = search_job(study, method, scenario, seeds, budget_s)
     fixed = fixed_parameters(study, method)
     # A flag that the engine lacks is one line now, not a budget of crashed trials.
-    cache, folder = REPOSITORY / ".cache", Path(sys.executable).parent
-    prepare_engines(study, cache, folder, print, find_pythons(), [method])
-    print(f"{job.cell.path if job.cell else ''}: {job.spec['budget']['search_s']:g} s")
+    prepare_engines(study, REPOSITORY / ".cache", BIN, show, find_pythons(), [method])
+    show(f"{job.cell.path if job.cell else ''}: {job.spec['budget']['search_s']:g} s")
     gpus = allocated_gpus() if study.host.gpu else ()
     with measuring(study.results, gpus, announced(sys.stderr)):
         found, made = search_alone(
-            study, method, job, lambda t: print(trial_line(t, fixed), flush=True)
+            study, method, job, lambda t: show(trial_line(t, fixed))
         )
-    print("\n".join(submission_lines(found)))
+    show(*submission_lines(found))
     if made is None:
         late = all(t.outcome == "late" for t in found.trials)
         raise (UserError if late else StageError)("; ".join(found.warnings))
     for line in found.warnings:
-        print(f"warning: {line}", file=sys.stderr)
-    print(made / "start_server.sh")
+        say(f"warning: {line}")
+    show(str(made / "start_server.sh"))
     return 0
 
 
-def _method(args: argparse.Namespace, study: Study) -> SearchMethod:
-    from pydantic import ValidationError  # noqa: PLC0415
+def _method(**values: str | float) -> SearchMethod:
+    """Build the method that the options name.
 
-    from ibench.params import SearchMethod  # noqa: PLC0415
-
-    top = args.confirm_top
-    if top is None:
-        top = 0 if study.profile.compat == "upstream" else CONFIRM_TOP
-    suffix = "" if args.rule == "plain" else f"-{args.rule}"
-    values: dict[str, Any] = {
-        "kind": "search",
-        "name": f"{args.sampler}{suffix}-{args.engine}",
-        "space": args.engine,
-        "sampler": args.sampler,
-        "rule": args.rule,
-        "eta": args.eta,
-        "confirm_top": top,
-        "reserve_share": args.reserve_share,
-    }
+    Raises:
+        ParameterError: a value that does not fit; the option is named.
+    """
     try:
-        return SearchMethod.model_validate(values)
+        return SearchMethod.model_validate({"kind": "search", **values})
     except ValidationError as error:
         # The name is made of the others: what is wrong with it is wrong with them.
         first = min(error.errors(), key=lambda e: e["loc"][0] == "name")

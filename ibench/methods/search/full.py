@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ibench.load.life import Life
 from ibench.load.scenario import Server
 from ibench.methods.search.gate import Gate
-from ibench.methods.search.site import Life
 from ibench.records import Confirmation, Trial
 
 __all__ = ["Confirmer"]

@@ -13,13 +13,17 @@ from typing import Any
 
 from ibench.errors import MetricUndefinedError
 from ibench.gates.quality import quality_verdict
-from ibench.load.scenario import Server, ask
-from ibench.methods.search.site import Clock, Life, Site
+from ibench.load.life import OK, Life
+from ibench.load.scenario import Server
+from ibench.methods.search.site import Clock, Site
 from ibench.records import Confirmation, QualityVerdict
+from ibench.study.live import answers_of
 
-__all__ = ["Gate"]
+__all__ = ["SPANS", "Gate"]
 
 Answers = dict[str, str | None]
+SPANS = ("launch_s", "evaluate_s", "teardown_s")
+"""Names of a life's parts in the records of a search."""
 
 
 class Gate:
@@ -48,13 +52,13 @@ class Gate:
             try:
                 row["correct"] = self._judge(answers, answers).baseline_correct
             except MetricUndefinedError as error:
-                life.outcome, life.detail = "no_reference", str(error)
+                life.fail("no_reference", str(error))
 
         self.site.job.status.phase(f"default launch of {engine}", self.clock.left())
         script = self.site.default_script(engine)
         found = self.live(f"default-{engine}", engine, script, use, row)
         self.references.append(found)
-        self._answers[engine] = answers if found.outcome == "ok" else {}
+        self._answers[engine] = answers if found.outcome == OK else {}
 
     def is_ready(self, engine: str) -> bool:
         """Whether there is an accuracy to compare this engine's with."""
@@ -64,8 +68,8 @@ class Gate:
         """Ask a server; a failed gate is its life's outcome."""
         verdict = self._judge(self._ask(target), self._answers[engine])
         if not verdict.passed:
-            life.outcome = "quality"
-            life.detail = f"below {verdict.tau:g} of the default launch's accuracy"
+            tau = f"{verdict.tau:g}"
+            life.fail("quality", f"below {tau} of the default launch's accuracy")
         return verdict
 
     def live(
@@ -77,25 +81,21 @@ class Gate:
         row: dict[str, Any],
     ) -> Confirmation:
         """Run one server life within the budget; ``use`` fills the row's numbers."""
-        row |= {"engine": engine, "questions": len(self.site.questions)}
+        row |= {"engine": engine, "questions": len(self.site.workload.questions)}
         row["started_s"] = self.clock.elapsed()
         life = self.site.live(
             name, script, self.site.image(engine), self.clock.left(), use
         )
         row["outcome"] = "late" if life.cut else life.outcome
         row["detail"] = "the budget ended" if life.cut else life.detail
-        return Confirmation.model_validate(row | life.spans)
+        spans = zip(SPANS, life.spans_s, strict=True)
+        return Confirmation.model_validate(row | dict(spans))
 
     def _ask(self, target: Server) -> Answers:
-        answers = ask(
-            target,
-            self.site.questions,
-            self.site.settings,
-            concurrency=self.site.job.study.profile.questions.concurrency,
-            count_tokens=self.site.count_tokens,
-        )
+        answers = answers_of(self.site.job, target, self.site.workload)
         return {a.request_id: None if a.failure else a.text for a in answers}
 
     def _judge(self, answers: Answers, reference: Answers) -> QualityVerdict:
-        gold = {q.question_id: (q.gold, q.options) for q in self.site.questions}
+        asked = self.site.workload.questions
+        gold = {q.question_id: (q.gold, q.options) for q in asked}
         return quality_verdict(answers, reference, gold, self.site.job.study.gates.tau)

@@ -31,6 +31,7 @@ from ibench.params import SearchMethod
 from ibench.params.engines import WORKBENCH_IMAGE
 from ibench.records import Confirmation, Selection, Submission, Trial
 from ibench.study.job import OpenJob
+from ibench.study.live import sandbox_of
 
 __all__ = ["search_submission"]
 
@@ -69,7 +70,7 @@ def search_submission(
         outcome="finished" if choice.trial else "no_launcher",
         budget_s=total_s,
         used_s=used_s,
-        sandbox=job.sandbox(image)[0],
+        sandbox=sandbox_of(job, image)[0],
         image=image,
         warnings=_warnings(trials, choice, method, total_s),
         trials=trials,
@@ -85,7 +86,7 @@ def _search(
     """Run the trials; the sampler's making is charged too."""
     job, top, budget_s = gate.site.job, method.confirm_top, gate.clock.budget_s
     scratch = job.study.root / ".work" / job.job.run_id[:12]
-    seed = job.seeds.development
+    seed = gate.site.workload.seed
     return run_search(
         make_sampler(method.sampler, gate.site.space, seed, scratch),
         TrialRunner(gate.site, halving, gate if top else None, top),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 
+from ibench.load.life import OK, Life
 from ibench.load.scenario import Server
 from ibench.methods.search import Config, Halving, Leaders, TrialResult, climb
-from ibench.methods.search.gate import Gate
-from ibench.methods.search.site import Life, Site
+from ibench.methods.search.gate import SPANS, Gate
+from ibench.methods.search.site import Site
 
 __all__ = ["TrialRunner"]
 
@@ -47,7 +48,7 @@ class TrialRunner:
             nonlocal asked_s
             quick.measure(target, life)
             gate = self._gate
-            if gate and life.outcome == "ok" and self._leads(quick, engine):
+            if gate and life.outcome == OK and self._leads(quick, engine):
                 begun = time.monotonic()
                 gate.judge(target, engine, life)
                 asked_s = time.monotonic() - begun
@@ -57,8 +58,8 @@ class TrialRunner:
         if life.cut:
             # What was measured before the limit stands.
             late = "late" if limit_s == left_s else "over_time"
-            life.outcome = "ok" if quick.values else late
-        ok = life.outcome == "ok"
+            life.outcome = OK if quick.values else late
+        ok = life.outcome == OK
         if ok:
             self._leaders.add(quick.requests, quick.values[-1])
         return TrialResult(
@@ -66,8 +67,8 @@ class TrialRunner:
             rungs=tuple(quick.values) if ok else (),
             requests=quick.requests if ok else None,
             asked_s=asked_s,
-            log_tail="" if ok else life.log_tail,
-            **life.spans,
+            log_tail="" if ok else life.launch.log_tail,
+            **dict(zip(SPANS, life.spans_s, strict=True)),
         )
 
     def _leads(self, quick: _Quick, engine: str) -> bool:

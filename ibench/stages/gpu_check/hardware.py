@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 from pydantic import Field
 
-from ibench.errors import UserError
+from ibench.errors import DriverError, UserError
 from ibench.params.files import load_yaml
 from ibench.params.hosts import Host
 from ibench.records import Closed
 from ibench.serving.devices import visible_gpus
-from ibench.serving.gpu_choice import nvml_text
+from ibench.serving.nvml import nvml_session, nvml_text
 from ibench.stages.gpu_check.roofline import Card
 from ibench.stages.gpu_check.settings import Device
 from ibench.study.doctor.check import Check
@@ -63,17 +63,15 @@ def find_machine(device: Device, params: Path) -> Machine:
     """
     if device == "cuda":
         cuda = _cuda()
-        import pynvml  # noqa: PLC0415 (only where a GPU is asked for)
-
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        return cuda_machine(pynvml, cuda, params, visible)
+        return cuda_machine(None, cuda, params, visible)
     facts = {"device": device, "name": "cpu", "memory_mib": None, "driver": None}
     hardware = Hardware.model_validate(facts | {"cuda": None} | _software())
     return Machine(hardware, None, ())  # servers take a GPU wherever they see one
 
 
 def cuda_machine(
-    nvml: Any,  # noqa: ANN401 (a module)
+    nvml: Any | None,  # noqa: ANN401 (a module)
     cuda: str,
     params: Path,
     visible: str | None,
@@ -81,7 +79,7 @@ def cuda_machine(
     """Look at the first visible GPU.
 
     Args:
-        nvml: the ``pynvml`` module or its like.
+        nvml: the ``pynvml`` module or its like; by default it is imported.
         cuda: version that torch was built for.
         params: the parameter folder; its hosts know the cards.
         visible: ``CUDA_VISIBLE_DEVICES``.
@@ -142,20 +140,26 @@ def _first_gpu(variable: str | None) -> int:
     return numbers[0]
 
 
-def _read_gpu(nvml: Any, number: int) -> tuple[dict[str, Any], int]:  # noqa: ANN401
+def _read_gpu(
+    nvml: Any | None,  # noqa: ANN401
+    number: int,
+) -> tuple[dict[str, Any], int]:
     """Facts of one GPU, and how many there are."""
     try:
-        nvml.nvmlInit()
-        try:
-            handle = nvml.nvmlDeviceGetHandleByIndex(number)
-            facts = {
-                "name": nvml_text(nvml.nvmlDeviceGetName(handle)),
-                "memory_mib": nvml.nvmlDeviceGetMemoryInfo(handle).total // _MIB,
-                "driver": nvml_text(nvml.nvmlSystemGetDriverVersion()),
-            }
-            return facts, nvml.nvmlDeviceGetCount()
-        finally:
-            nvml.nvmlShutdown()
+        with nvml_session(nvml) as opened:
+            return _facts(opened, number), opened.nvmlDeviceGetCount()
+    except DriverError as error:
+        raise UserError(f"gpu-check: GPU {number}: {error}: see nvidia-smi") from error
+
+
+def _facts(nvml: Any, number: int) -> dict[str, Any]:  # noqa: ANN401
+    try:
+        handle = nvml.nvmlDeviceGetHandleByIndex(number)
+        return {
+            "name": nvml_text(nvml.nvmlDeviceGetName(handle)),
+            "memory_mib": nvml.nvmlDeviceGetMemoryInfo(handle).total // _MIB,
+            "driver": nvml_text(nvml.nvmlSystemGetDriverVersion()),
+        }
     except nvml.NVMLError as error:
         raise UserError(
             f"gpu-check: GPU {number}: the driver does not answer ({error}): see "

@@ -1,4 +1,4 @@
-"""One scenario on a launched server, as a finding."""
+"""Scenarios on a launched server, each as a finding."""
 
 from __future__ import annotations
 
@@ -9,96 +9,99 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ibench.errors import LaunchError, MetricUndefinedError
-from ibench.load.scenario import Measurement, connect, measure_scenario
+from ibench.load.life import Running
+from ibench.load.scenario import Measurement, connect
 from ibench.params import Scenario
-from ibench.records import GpuUse, PhaseSummary, RequestSpec
+from ibench.records import GpuUse, Launch, PhaseSummary, RequestSpec
 from ibench.serving.gpu import GpuMeter, energy_per_token_j
-from ibench.serving.launch import RunningServer
 from ibench.stages.gpu_check.record import Finding, PhaseFound
 from ibench.stages.gpu_check.roofline import Bounds, Lengths, bounds, objective_bound
 from ibench.stages.gpu_check.settings import ScenarioId
 from ibench.stages.gpu_check.task import Check, Task
-from ibench.stages.gpu_check.workload import Requests
+from ibench.stages.gpu_check.workload import parts_of
+from ibench.workloads import Workload
 
-__all__ = ["Life"]
+__all__ = ["Asked"]
 
 
 @dataclass(frozen=True)
-class Life:
-    """A launched server and what to ask it."""
+class Asked:
+    """One engine and the model that it serves, asked one scenario after the other."""
 
     check: Check
     task: Task
-    server: RunningServer
     model_dir: Path
 
-    def measure(self, name: ScenarioId, requests: Requests) -> Finding:
+    def measure(
+        self, running: Running, name: ScenarioId, workload: Workload
+    ) -> Finding:
         """Measure one scenario; whatever the server does is a finding."""
-        scenario, seed = self.task.scenarios[name]
-        facts: dict[str, object] = {
+        scenario, _ = self.task.scenarios[name]
+        started = time.monotonic()
+        try:
+            running.check_alive()
+            pids, gpus = running.pids, self.check.machine.gpus
+            with GpuMeter(pids=lambda: set(pids()), gpus=gpus) as meter:
+                dialect, measured = self._send(running, scenario, workload)
+            running.check_alive()
+        except (LaunchError, MetricUndefinedError) as error:
+            self.check.say(f"{self.task.engine.name}: {error}")
+            # Its detail may name paths and processes; the outcome does not.
+            outcome = getattr(error, "outcome", None)
+            reason = f"server {outcome}" if outcome else str(error)
+            return self.failed(running.launch, name, reason)
+        for error_text in {r.error for r in measured.results if r.failure}:
+            self.check.say(f"{self.task.engine.name}: {error_text}")
+        facts = self._facts(running.launch, name)
+        facts |= {"dialect": dialect, "wall_s": time.monotonic() - started}
+        is_cuda = self.check.machine.hardware.device == "cuda"
+        facts |= _outcome(measured)
+        facts |= _energy(meter.use() if is_cuda else None, measured)
+        facts |= self._phases(scenario, workload, measured)
+        return Finding.model_validate(facts)
+
+    def failed(self, launch: Launch, name: ScenarioId, reason: str) -> Finding:
+        """Make the finding of a scenario that could not be measured."""
+        facts = self._facts(launch, name)
+        return Finding.model_validate(facts | {"outcome": "failed", "reason": reason})
+
+    def _facts(self, launch: Launch, name: ScenarioId) -> dict[str, object]:
+        scenario, _ = self.task.scenarios[name]
+        return {
             "engine": self.task.engine.name,
             "engine_version": self.task.engine.version,
             "scenario": name,
             "input_tokens": scenario.input_tokens,
             "output_tokens": scenario.output_tokens,
-            "ready_s": self.server.launch.ready_s,
+            "ready_s": launch.ready_s,
         }
-        started = time.monotonic()
-        try:
-            self.server.check_alive()
-            pids, gpus = self.server.pids, self.check.machine.gpus
-            with GpuMeter(pids=lambda: set(pids()), gpus=gpus) as meter:
-                dialect, measured = self._send(scenario, seed, requests)
-            self.server.check_alive()
-        except (LaunchError, MetricUndefinedError) as error:
-            self.check.say(f"{self.task.engine.name}: {error}")
-            # Its detail may name paths and processes; the outcome does not.
-            reason = str(error)
-            if isinstance(error, LaunchError):
-                reason = f"server {error.outcome}"
-            return Finding.model_validate(
-                facts | {"outcome": "failed", "reason": reason}
-            )
-        for error_text in {r.error for r in measured.results if r.failure}:
-            self.check.say(f"{self.task.engine.name}: {error_text}")
-        facts |= {"dialect": dialect, "wall_s": time.monotonic() - started}
-        is_cuda = self.check.machine.hardware.device == "cuda"
-        facts |= _outcome(measured)
-        facts |= _energy(meter.use() if is_cuda else None, measured)
-        facts |= self._phases(scenario, requests, measured)
-        return Finding.model_validate(facts)
 
     def _send(
-        self, scenario: Scenario, seed: int, requests: Requests
+        self, running: Running, scenario: Scenario, workload: Workload
     ) -> tuple[str, Measurement]:
-        settings = self.check.settings.measure
-        target = connect(
-            self.server.base_url,
-            self.server.launch.served_models,
+        server = connect(
+            running.base_url,
+            running.launch.served_models,
             self.model_dir,
             self.model_dir.name,
             scenario,
-            settings,
+            self.check.settings.measure,
         )
-        measured = measure_scenario(
-            target,
+        measured = server.measure(
             scenario,
-            requests.measured,
-            requests.warmup,
-            settings,
-            seed=seed,
+            workload,
             run_name=f"gpu-check:{time.monotonic_ns()}",
             # Text of random tokens does not re-tokenize to them: the server counts.
             count_tokens=None,
             calibrated=True,
         )
-        return target.dialect.label, measured
+        return server.dialect.label, measured
 
     def _phases(
-        self, scenario: Scenario, requests: Requests, measured: Measurement
+        self, scenario: Scenario, workload: Workload, measured: Measurement
     ) -> dict[str, object]:
         """Each phase beside the bounds of its own requests."""
-        card, parts = self.check.machine.card, requests.phases(scenario)
+        card, parts = self.check.machine.card, parts_of(scenario, workload)
         best: list[Bounds] = []
         if card is not None:
             best = [

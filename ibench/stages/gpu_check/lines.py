@@ -1,16 +1,14 @@
-"""A check's record as a table for people: 100 columns."""
+"""A check's record as tables for people."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from ibench.stages.gpu_check.record import CheckRecord, Finding
-from ibench.stages.gpu_check.roofline import Bounds
 from ibench.stages.gpu_check.settings import Published, ScenarioId
+from ibench.terminal import Part, Table
 
-__all__ = ["check_lines"]
+__all__ = ["check_parts"]
 
 _TITLES = {"a": "input-heavy", "b": "output-heavy", "c": "high-load", "d": "general"}
 _SCORED = {
@@ -20,27 +18,12 @@ _SCORED = {
     "d": "cube root of req/s / (TTFT x TPOT)",
 }
 _MEAN_SHARE = 0.9  # lengths lie between 80 and 100 % of the longest
-_WIDTH = 98
-_RULE = "-" * 96
 
 
-class _Cells(NamedTuple):
-    """One row of the first table; rates per second, times in seconds."""
-
-    server: str
-    done: str
-    ttft_s: float | None
-    tpot_s: float | None
-    rate: float | None
-
-
-def check_lines(record: CheckRecord) -> Iterator[str]:
-    """Render what was run, what came phase by phase, the scored metrics, notes."""
-    parts = (_head, _phases, _scores, _notes)
-    for i, part in enumerate(parts):
-        if i:
-            yield ""
-        yield from (line.rstrip() for line in part(record))
+def check_parts(record: CheckRecord) -> list[Part]:
+    """Show what was run, what came phase by phase, the scored metrics, notes."""
+    notes = (*_servers(record), *_reading(record), *_faults(record))
+    return [*_head(record), "", _phases(record), "", _scores(record), "", *notes]
 
 
 def _head(record: CheckRecord) -> Iterator[str]:
@@ -66,74 +49,57 @@ def _head(record: CheckRecord) -> Iterator[str]:
         )
 
 
-def _phases(record: CheckRecord) -> Iterator[str]:
-    yield (
-        f"{'scenario, phase':27} {'server':19} {'done':>6} "
-        f"{'TTFT ms':>9} {'%':>4} {'TPOT ms':>8} {'%':>4} {'req/s':>8} {'%':>4}"
-    )
-    yield _RULE
+def _phases(record: CheckRecord) -> Table:
+    names = ("scenario: tokens", "server", ">done", ">TTFT ms", ">%", ">TPOT ms", ">%")
+    rows: list[Sequence[str]] = []
     for scenario in _scenarios(record):
         found = [f for f in _ordered(record) if f.scenario == scenario]
-        f = found[0]
-        yield (
-            f"{scenario.upper()}  {_TITLES[scenario]}: {f.input_tokens} tokens in, "
-            f"{f.output_tokens} out at most"
-        )
+        lengths = f"{found[0].input_tokens} in, {found[0].output_tokens} out"
+        label = f"{scenario.upper()}  {_TITLES[scenario]}: {lengths}"
+        rows.append([label, *[""] * 8])
         for name in dict.fromkeys(p.name for f in found for p in f.phases):
-            yield from _phase(found, name)
-        yield from (f"   {f.engine}: {f.reason}" for f in found if not f.phases)
+            rows += _phase(found, name)
+        rows += [["", f.engine, f.outcome, *[""] * 6] for f in found if not f.phases]
+    return Table((*names, ">req/s", ">%"), rows)
 
 
-def _phase(found: Sequence[Finding], name: str) -> Iterator[str]:
+def _phase(found: Sequence[Finding], name: str) -> Iterator[Sequence[str]]:
     """Rows of one phase: engines, then the bounds of each set of requests."""
     pairs = [(f, p) for f in found for p in f.phases if p.name == name]
     label = f"   {name}, {pairs[0][1].concurrency} in flight"
     for finding, p in pairs:
-        done, b = f"{p.completed}/{p.requests}", p.bounds
         rate = p.request_rate_per_s or None  # nothing completed: no rate to show
-        row = _Cells(finding.engine, done, p.ttft_p50_s, p.tpot_p50_s, rate)
-        best = None if b is None else _best(b)
-        yield _row(label, row, best)
+        shares, b = ("", "", ""), p.bounds
+        if b is not None:
+            shares = (
+                _share(b.ttft_p50_s, p.ttft_p50_s),
+                _share(b.tpot_p50_s, p.tpot_p50_s),
+                _share(rate, b.request_rate_per_s),
+            )
+        values = (_ms(p.ttft_p50_s), _ms(p.tpot_p50_s), _short(rate))
+        pairs_of = [cell for pair in zip(values, shares, strict=True) for cell in pair]
+        yield label, finding.engine, f"{p.completed}/{p.requests}", *pairs_of
         label = ""
-        if best is not None:
-            yield _row("", best, None)
+        if b is not None:
+            ttft, tpot = _ms(b.ttft_p50_s), _ms(b.tpot_p50_s)
+            rest = (ttft, "", tpot, "", _short(b.request_rate_per_s), "")
+            yield "", "  its roofline", "", *rest
 
 
-def _best(b: Bounds) -> _Cells:
-    return _Cells(
-        "  its roofline", "", b.ttft_p50_s, b.tpot_p50_s, b.request_rate_per_s
-    )
-
-
-def _row(label: str, row: _Cells, best: _Cells | None) -> str:
-    ttft = tpot = share = ""
-    if best is not None:
-        ttft = _share(best.ttft_s, row.ttft_s)
-        tpot = _share(best.tpot_s, row.tpot_s)
-        share = _share(row.rate, best.rate)
-    return (
-        f"{label:27} {row.server:19} {row.done:>6} "
-        f"{_ms(row.ttft_s):>9} {ttft:>4} {_ms(row.tpot_s):>8} {tpot:>4} "
-        f"{_short(row.rate):>8} {share:>4}"
-    )
-
-
-def _scores(record: CheckRecord) -> Iterator[str]:
+def _scores(record: CheckRecord) -> Table:
     paper, is_full = record.published, record.shape.tokens_divisor == 1
-    yield (
-        f"{'scored metric':40} {'server':26} {'value':>9} {'x paper':>8} "
-        f"{'% roofline':>10}"
-    )
-    yield _RULE
+    rows: list[Sequence[str]] = []
     for s in _scenarios(record):
-        label = f"{s.upper()}  {_SCORED[s]}"
         base = paper.objective(s)
-        yield f"{label:40} {_name(paper):26} {_native(s, base):>9}"
+        label = f"{s.upper()}  {_SCORED[s]}"
+        rows.append((label, _name(paper), _native(s, base), "", ""))
         for f in (f for f in _ordered(record) if f.scenario == s):
-            yield from _score(f, base if is_full else None)
+            rows += _score(f, base if is_full else None)
+    names = ("scored metric", "server", ">value", ">x paper", ">% roofline")
+    return Table(names, rows)
 
 
-def _score(f: Finding, base: float | None) -> Iterator[str]:
+def _score(f: Finding, base: float | None) -> Iterator[Sequence[str]]:
     """An engine's row and that of its bound; scaled lengths have no base."""
     share = _share(f.objective, f.objective_bound)
     rows = [(f.engine, f.objective, share)]
@@ -141,17 +107,11 @@ def _score(f: Finding, base: float | None) -> Iterator[str]:
         rows.append(("  its roofline", f.objective_bound, ""))
     for name, value, percent in rows:
         times = "-" if value is None or base is None else f"{value / base:.2f}"
-        native = _native(f.scenario, value)
-        yield f"{'':40} {name:26} {native:>9} {times:>8} {percent:>10}"
+        yield "", name, _native(f.scenario, value), times, percent
 
 
 def _name(paper: Published) -> str:
     return f"PyTorch baseline, {paper.hardware}"
-
-
-def _notes(record: CheckRecord) -> Iterator[str]:
-    for note in (*_servers(record), *_reading(record), *_faults(record)):
-        yield from textwrap.wrap(note, _WIDTH, subsequent_indent="  ")
 
 
 def _servers(record: CheckRecord) -> Iterator[str]:

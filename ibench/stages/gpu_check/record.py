@@ -9,12 +9,12 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from ibench.errors import CorruptResultError
+from ibench.files import write_atomic
 from ibench.records import Closed, GpuUse, Sha256
 from ibench.stages.gpu_check.hardware import Hardware
 from ibench.stages.gpu_check.roofline import Bounds, Card
 from ibench.stages.gpu_check.settings import Published, ScenarioId
 from ibench.stages.gpu_check.shape import Shape
-from ibench.store import write_atomic
 
 __all__ = ["RECORD", "CheckRecord", "Finding", "PhaseFound", "keep", "resume"]
 

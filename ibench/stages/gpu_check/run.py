@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ibench.load.life import Life, Running, live
 from ibench.methods.folder import write_launcher
-from ibench.records import LaunchOutcome
 from ibench.serving.engines import launcher_script
 from ibench.serving.launch import House, RunningServer, launch_anywhere
 from ibench.serving.sandbox import detect
-from ibench.stages.gpu_check.life import Life
+from ibench.stages.gpu_check.life import Asked
 from ibench.stages.gpu_check.model import ensure_model
 from ibench.stages.gpu_check.record import CheckRecord, Finding, keep, resume
 from ibench.stages.gpu_check.settings import ScenarioId
@@ -39,11 +39,16 @@ def run_check(check: Check) -> CheckRecord:
         check.say,
     )
     sampler = Sampler(model_dir, check.settings.warmup_output_tokens)
+
+    def take(found: Finding) -> None:
+        nonlocal record
+        record = record.with_finding(found)
+        keep(check.folder, record)
+        check.say(_progress(found))
+
     for task, names in todo:
-        for found in _life(check, task, names, model_dir, sampler):
-            record = record.with_finding(found)
-            keep(check.folder, record)
-            check.say(_progress(found))
+        if names:
+            _measure(check, task, names, model_dir, sampler, take)
     return record
 
 
@@ -52,33 +57,33 @@ def _missing(record: CheckRecord, task: Task) -> list[ScenarioId]:
     return [s for s, f in found.items() if f is None or f.outcome == "failed"]
 
 
-def _life(
+def _measure(
     check: Check,
     task: Task,
     names: Sequence[ScenarioId],
     model_dir: Path,
     sampler: Sampler,
-) -> Iterator[Finding]:
-    """Launch, measure every missing scenario, stop."""
-    if not names:
-        return
+    take: Callable[[Finding], None],
+) -> None:
+    """Launch, measure every missing scenario, stop; each is taken when it is there."""
     warmup = check.settings.measure.warmup_requests
     drawn = {n: sampler.requests(*task.scenarios[n], warmup) for n in names}
-    engine = task.engine.name
-    check.say(f"{engine}: launch")
-    with (
-        tempfile.TemporaryDirectory(prefix="ibench-gpu-check-") as top,
-        _launched(check, task, Path(top) / "server", model_dir) as server,
-    ):
-        state = server.launch
-        if state.outcome is LaunchOutcome.READY:
-            check.say(f"{engine}: ready in {state.ready_s:.1f} s")
-        else:
-            check.say(f"{engine}: {state.outcome.value}: {state.detail}")
-            check.say(state.log_tail)
-        life = Life(check, task, server, model_dir)
+    engine, asked = task.engine.name, Asked(check, task, model_dir)
+
+    def use(running: Running, life: Life) -> None:
+        check.say(f"{engine}: ready in {life.launch.ready_s:.1f} s")
         for name in names:
-            yield life.measure(name, drawn[name])
+            take(asked.measure(running, name, drawn[name]))
+
+    check.say(f"{engine}: launch")
+    with tempfile.TemporaryDirectory(prefix="ibench-gpu-check-") as top:
+        place = Path(top) / "server"
+        life = live(lambda: _launched(check, task, place, model_dir), use)
+    if life.launch.ready_s is None:
+        check.say(f"{engine}: {life.outcome}: {life.detail}")
+        check.say(life.launch.log_tail)
+        for name in names:
+            take(asked.failed(life.launch, name, f"server {life.outcome}"))
 
 
 def _launched(check: Check, task: Task, folder: Path, model_dir: Path) -> RunningServer:

@@ -123,7 +123,7 @@ def shortened(
     if divisor > 1:
         cut["input_tokens"] = max(_MIN_INPUT, full.input_tokens // divisor)
         cut["output_tokens"] = max(_MIN_OUTPUT, full.output_tokens // divisor)
-    return full.workload.model_copy(update=cut), full.seed_pairs[0].evaluation
+    return full.workload.model_copy(update=cut), full.seed_pairs[0].seed("dev")
 
 
 def needed_gpu_bytes(shape: Shape, scenarios: Sequence[Scenario]) -> int:

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from ibench.params import Scenario
 from ibench.records import RequestSpec
 from ibench.workloads import (
     ChatTokenizer,
     Document,
+    Workload,
     WorkloadSpec,
     sample_requests,
     stdlib_documents,
 )
 
-__all__ = ["Requests", "Sampler"]
+__all__ = ["Sampler", "parts_of"]
 
 
-class Requests(NamedTuple):
-    """What a scenario sends."""
-
-    measured: tuple[RequestSpec, ...]
-    warmup: tuple[RequestSpec, ...]
-
-    def phases(self, scenario: Scenario) -> list[Sequence[RequestSpec]]:
-        """The part of each phase."""
-        starts = scenario.starts(replay=False)
-        ends = starts[1:]
-        return [self.measured[a:b] for a, b in zip(starts[:-1], ends, strict=True)]
+def parts_of(scenario: Scenario, workload: Workload) -> list[Sequence[RequestSpec]]:
+    """The requests of each phase."""
+    starts = scenario.starts(replay=False)
+    pairs = itertools.pairwise(starts)
+    return [workload.requests[first:end] for first, end in pairs]
 
 
 class Sampler:
@@ -54,24 +50,24 @@ class Sampler:
     def _documents(self) -> tuple[Document, ...]:
         return stdlib_documents()
 
-    def requests(self, scenario: Scenario, seed: int, warmup: int) -> Requests:
+    def requests(self, scenario: Scenario, seed: int, warmup: int) -> Workload:
         """Draw both sets: same arguments and tokenizer, same requests.
 
         Args:
             scenario: lengths and number of requests.
-            seed: evaluation seed.
+            seed: development seed: nothing here is scored.
             warmup: how many requests come first.
         """
-        measured = self._draw(scenario, seed, "eval", scenario.starts(replay=False)[-1])
+        measured = self._draw(scenario, seed, "dev", scenario.starts(replay=False)[-1])
         first = self._draw(scenario, seed, "warmup", warmup)
         cut = tuple(
             r.model_copy(update={"max_tokens": min(r.max_tokens, self._warmup)})
             for r in first
         )
-        return Requests(measured, cut)
+        return Workload(seed, measured, cut)
 
     def _draw(
-        self, scenario: Scenario, seed: int, split: Literal["eval", "warmup"], n: int
+        self, scenario: Scenario, seed: int, split: Literal["dev", "warmup"], n: int
     ) -> tuple[RequestSpec, ...]:
         spec = WorkloadSpec(
             seed=seed,

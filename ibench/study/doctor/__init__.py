@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from ibench.study.definition import Study
-from ibench.study.doctor.check import Check, doctor_lines
+from ibench.study.doctor.check import Check, doctor_parts
 from ibench.study.doctor.data import data_checks
 from ibench.study.doctor.gpu import gpu_checks
 from ibench.study.doctor.machine import machine_checks, read_machine
 
-__all__ = ["Check", "diagnose", "doctor_lines"]
+__all__ = ["Check", "diagnose", "doctor_parts"]
 
 
 def diagnose(study: Study, cache: Path) -> list[Check]:

@@ -1,16 +1,16 @@
-"""One line of a diagnosis, and all of them as text."""
+"""One line of a diagnosis, and all of them as a table."""
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
-__all__ = ["Check", "State", "doctor_lines"]
+from ibench.terminal import Part, Table
+
+__all__ = ["Check", "State", "doctor_parts"]
 
 State: TypeAlias = Literal["ok", "warn", "fail"]
-_WIDTH = 88
 
 
 class Check(NamedTuple):
@@ -22,25 +22,15 @@ class Check(NamedTuple):
     remedy: str = ""
 
 
-def doctor_lines(checks: Sequence[Check]) -> list[str]:
-    """Align checks under each other; a remedy stands below the line that needs it."""
-    width = max(len(check.name) for check in checks)
-    lines = []
+def doctor_parts(checks: Sequence[Check]) -> list[Part]:
+    """Put checks below each other, a remedy below the check that needs it, and sums."""
+    rows: list[tuple[str, str, str]] = []
     for check in checks:
-        lines.append(f"{check.state:<4}  {check.name:<{width}}  {check.found}")
+        rows.append((check.state, check.name, check.found))
         if check.state != "ok" and check.remedy:
-            indent = " " * (width + 8)
-            text = f"-> {check.remedy}"
-            lines += textwrap.wrap(
-                text,
-                max(_WIDTH, len(indent) + 40),
-                initial_indent=indent,
-                subsequent_indent=indent + "   ",
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
+            rows.append(("", "", f"-> {check.remedy}"))
     counts = Counter(check.state for check in checks)
-    lines.append(
-        f"{counts['ok']} ok, {counts['warn']} to know, {counts['fail']} to mend"
-    )
-    return lines
+    return [
+        Table(("state", "check", "found"), rows, header=False),
+        f"{counts['ok']} ok, {counts['warn']} to know, {counts['fail']} to mend",
+    ]

@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from ibench.errors import DriverError
 from ibench.params.hosts import Host
-from ibench.serving.gpu_choice import nvml_text
+from ibench.serving.nvml import nvml_session, nvml_text
 from ibench.study.doctor.check import Check
 
 __all__ = ["gpu_checks"]
@@ -42,22 +43,15 @@ def gpu_checks(host: Host, nvml: Any = None) -> list[Check]:  # noqa: ANN401 (a 
     """
     if host.gpu is None:
         return [Check("gpu", "ok", f"host {host.name} needs none")]
-    if nvml is None:
-        import pynvml  # noqa: PLC0415 (only where a GPU is asked for)
-
-        nvml = pynvml
     try:
-        nvml.nvmlInit()
-    except nvml.NVMLError as error:
+        with nvml_session(nvml) as opened:
+            return [_driver(host, opened), *_devices(host, opened)]
+    except DriverError as error:
         remedy = (
             f"run on {host.description} with driver {host.min_driver} or newer, or "
             "take a profile of another host"
         )
-        return [Check("gpu", "fail", f"no NVIDIA driver answers ({error})", remedy)]
-    try:
-        return [_driver(host, nvml), *_devices(host, nvml)]
-    finally:
-        nvml.nvmlShutdown()
+        return [Check("gpu", "fail", str(error), remedy)]
 
 
 def _driver(host: Host, nvml: Any) -> Check:  # noqa: ANN401

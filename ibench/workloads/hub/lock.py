@@ -14,6 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ibench.errors import DataError, OfflineError
+from ibench.files import write_atomic
 from ibench.params.data_lock import Lock, LockedFile
 from ibench.workloads.hub.sources import Source, place
 
@@ -55,9 +56,7 @@ def add_to_lock(params: Path, source: Source, files: Mapping[str, LockedFile]) -
     entries = {**lock.sources, source.key: dict(files)}
     made = Lock(sources={key: entries[key] for key in sorted(entries)})
     text = json.dumps(made.model_dump(mode="json"), indent=2, sort_keys=True)
-    side = params / f".{LOCK}.partial"
-    side.write_text(text + "\n", encoding="utf-8")
-    side.replace(params / LOCK)
+    write_atomic(params / LOCK, text + "\n")
 
 
 def file_entry(path: Path) -> LockedFile:

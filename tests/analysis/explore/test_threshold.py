@@ -12,12 +12,12 @@ from ibench.analysis.explore.threshold import (
     published_board,
     published_outcomes,
 )
-from ibench.gates.bench import read_bench
+from ibench.analysis.frames import Run
 from ibench.gates.verdict import judge_run
 from ibench.records import BaselineResult
 from ibench.store import load_record
 from ibench.study.definition import Cell, Study
-from ibench.workloads import read_questions
+from ibench.study.judging import Case, open_case
 
 
 @pytest.fixture(scope="module")
@@ -30,27 +30,43 @@ def theirs(printed: Source) -> Thresholds:
     return Thresholds(printed)
 
 
+def _case(study: Study, cell: Cell, run: Run) -> Case:
+    base = study.root / Cell(cell.scenario, "baseline", cell.seeds).path / "baseline"
+    result = load_record(base).result
+    assert isinstance(result, BaselineResult)
+    folder = study.root / cell.path / "relaunch"
+    return open_case(study, (folder, run.evidence), (base, result))
+
+
 @pytest.mark.parametrize("tau", [0.3, 0.5, 0.501, 0.9, 0.95, 1.0])
 def test_every_tau_between_gives_what_the_gate_gives(
     own: Source, explored: Study, tau: float
 ) -> None:
     for cell, run in own.finished[:3]:
-        folder = explored.root / cell.path / "relaunch"
         path = Cell(cell.scenario, "baseline", cell.seeds).path / "baseline"
         base = load_record(explored.root / path).result
         assert isinstance(base, BaselineResult)
-        benches = (
-            read_bench(folder, run.evidence),
-            read_bench(explored.root / path, base.evidence),
-            read_questions(folder / "questions.jsonl"),
-        )
-        model = explored.model.model_id
+        case = _case(explored, cell, run)
         gates = explored.gates.model_copy(update={"tau": tau})
-        again = judge_again(run, *benches, gates, model_id=model, judge=False)
+        again = judge_again(run, case, gates, judge=False)
         direct = judge_run(
-            *benches, gates, model_id=model, model_dir_name=run.evidence.model_dir_name
+            case.run,
+            case.baseline,
+            case.questions,
+            gates,
+            model_id=explored.model.model_id,
+            model_dir_name=run.evidence.model_dir_name,
         )
         assert again.at(tau).outcome == direct.outcome
+
+
+def test_the_explorer_judges_a_forced_engine_as_stage_4_does(
+    own: Source, explored: Study
+) -> None:
+    cell, run = own.finished[0]
+    case = _case(explored, cell, run)._replace(forced_engine="vllm")
+    outcome = judge_again(run, case, explored.gates, judge=False).at(0.9).outcome
+    assert outcome == case.judge(explored.gates).outcome == "integrity"
 
 
 def test_a_recorded_violation_counts_while_the_judge_is_on(
@@ -58,15 +74,14 @@ def test_a_recorded_violation_counts_while_the_judge_is_on(
 ) -> None:
     cell, run = own.finished[2]
     verdict = run.verdict.model_copy(update={"judge": "violation"})
-    bench = read_bench(explored.root / cell.path / "relaunch", run.evidence)
-    questions = read_questions(explored.root / cell.path / "relaunch/questions.jsonl")
+    case = _case(explored, cell, run)
+    case = case._replace(baseline=case.run)
     on, off = (
         judge_again(
-            replace(run, verdict=verdict), bench, bench, questions, explored.gates,
-            model_id=explored.model.model_id, judge=judge,
+            replace(run, verdict=verdict), case, explored.gates, judge=judge
         ).at(0.9)
         for judge in (True, False)
-    )  # fmt: skip
+    )
     assert (on.outcome, off.outcome) == ("integrity", "ok")
 
 

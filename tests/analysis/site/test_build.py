@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from ibench import REPOSITORY
+from ibench.__main__ import main
 from ibench.analysis.scores import aggregate_table, cell_table
 from ibench.analysis.site import build as building
-from ibench.analysis.site.__main__ import main
 from ibench.analysis.site.build import LARGEST_PAGE_BYTES, Built, build
 from ibench.analysis.site.profile import load_profile
 from ibench.errors import UserError
@@ -293,7 +293,7 @@ def test_a_mistake_ends_in_one_line(
     line: str,
 ) -> None:
     common = ["--params", str(study.params), "--results", str(study.results)]
-    assert main([*common, "--profile", "many", *arguments]) == 2
+    assert main(["site", *common, "--profile", "many", *arguments]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.count("\n") == 1
@@ -306,7 +306,7 @@ def test_a_list_that_is_none_ends_in_one_line(
     (trajectories / "runs.json").write_text('{"runs": []}')
     common = ["--params", str(study.params), "--results", str(study.results)]
     arguments = ["--profile", "many", "--trajectories", str(trajectories)]
-    assert main([*common, *arguments]) == 2
+    assert main(["site", *common, *arguments]) == 2
     assert "export the trajectories again" in capsys.readouterr().err
 
 
@@ -314,7 +314,7 @@ def test_the_command_says_what_it_built(
     study: Study, bundled: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     common = ["--params", str(study.params), "--results", str(study.results)]
-    assert main([*common, "--profile", "many"]) == 0
+    assert main(["site", *common, "--profile", "many"]) == 0
     site = study.root / "site"
     assert f"{site}/index.html: 12 runs, 0 with a replay" in capsys.readouterr().out
     assert {p.name for p in site.iterdir()} == {

@@ -96,7 +96,8 @@ def test_an_interrupt_ends_every_process(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
-        "ibench.analysis.trajectories",
+        "ibench",
+        "trajectories",
         str(tmp_path / "in"),
     ]
     command += ["--out", str(tmp_path / "out"), "--processes", "2"]

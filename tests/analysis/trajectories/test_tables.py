@@ -8,12 +8,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from ibench.__main__ import main
 from ibench.analysis.trajectories import (
     EventWriter,
     event_frame,
     export_runs,
     labelled_runs,
-    main,
     summary,
 )
 from ibench.analysis.trajectories.events import FAMILIES
@@ -76,15 +76,12 @@ def test_summary(folder: Path) -> None:
     facts = [r.facts for r in runs]
     shares = summary.technique_shares(facts).set_index("technique")
     assert shares.loc["prefix_caching", "percent_mentioned"] == 50
-    configs = summary.config_distribution(facts).set_index("configs")["runs"]
-    assert configs.to_dict() == {"zero": 1, "one": 1, "two": 0, "three_or_more": 0}
     modes = summary.failure_modes(facts).set_index("mode")["runs"]
     assert modes["first_working_config"] == 1
     assert modes["server_failed"] == 1
     table = summary.transitions([[e.family for e in r.episodes] for r in runs])
     assert table.to_numpy().sum() == sum(len(r.episodes) - 1 for r in runs)
     assert list(table.index) == list(FAMILIES)
-    assert summary.engine_shares(facts)["runs"].sum() == 2
     assert summary.behaviour(facts).set_index("metric").loc["runs", "value"] == 2
     assert len(fact_frame([(r.run, r.facts) for r in runs])) == 2
 
@@ -118,7 +115,7 @@ def test_command_line(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "run_3").mkdir()
-    assert main([str(folder), "--out", str(tmp_path / "out")]) == 0
+    assert main(["trajectories", str(folder), "--out", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "problem: run_3: a run folder without a trajectory"
     assert said[-1] == f"2 runs in {tmp_path / 'out'}"
@@ -133,7 +130,7 @@ def test_mistakes_end_in_one_line(
 ) -> None:
     (tmp_path / "empty").mkdir()
     target = name if name == "hub" else str(tmp_path / name)
-    assert main([target, "--out", str(tmp_path / "out")]) == 2
+    assert main(["trajectories", target, "--out", str(tmp_path / "out")]) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.count("\n") == 1

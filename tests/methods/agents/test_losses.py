@@ -16,6 +16,7 @@ import pytest
 
 from ibench.analysis.trajectories.sessions import session_run
 from ibench.errors import PreemptedError
+from ibench.files import tree_sha256
 from ibench.methods.agents import session_end
 from ibench.methods.agents.links import drop_links, read_head, remove, reopen
 from ibench.methods.agents.saved import Ended
@@ -26,7 +27,7 @@ from ibench.methods.folder import FOLDER
 from ibench.params import AgentMethod
 from ibench.records import Submission
 from ibench.stages.aggregation import iteration_logs
-from ibench.store import load_record, retire, run_id_on_disk, tree_sha256, verify
+from ibench.store import load_record, retire, run_id_on_disk, verify
 from ibench.study.definition import Study
 from ibench.study.job import OpenJob
 from ibench.study.progress import SAVE

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from ibench.files import write_atomic
 from ibench.methods.agents.stage import session_submission
 from ibench.methods.agents.workspace import EVALUATOR_FILES
 from ibench.methods.folder import FOLDER
 from ibench.params import AgentMethod
 from ibench.records import sha256_of
 from ibench.serving.sandbox import detect
-from ibench.store import write_atomic
 from tests.methods.agents.study import BASE, made_study, opened
 
 pytestmark = pytest.mark.skipif(detect() != "bwrap", reason="needs bubblewrap")

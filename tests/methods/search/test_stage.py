@@ -199,7 +199,7 @@ def test_a_budget_below_one_trial_is_one_line(
         ("nested", (), ("both.yaml", "needs its own engine")),
         ("quick", ("--sampler", "grid"), ("--sampler", "'grid'")),
         ("quick", ("--rule", "racing"), ("--rule", "'racing'")),
-        ("quick", ("--scenario", "d"), ("'d'", "has a")),
+        ("quick", ("--scenario", "d"), ("scenario: 'd'", "choose one of a")),
         ("quick", ("--seeds", "1-2"), ("--seeds", "21-1337")),
         ("quick", ("--budget-s", "0"), ("--budget-s", "above 0")),
         ("quick", ("--eta", "1"), ("--eta", "greater than or equal to 2")),

@@ -14,7 +14,7 @@ import torch
 
 from ibench import REPOSITORY
 from ibench.__main__ import main
-from ibench.serving.processes import command_line
+from ibench.serving.linux import command_line, pids
 from ibench.stages.gpu_check.record import RECORD, CheckRecord
 
 pytestmark = pytest.mark.long
@@ -75,7 +75,7 @@ def _cut_off(argv: list[str]) -> list[str]:
                 break
         process.wait(60)
     assert process.returncode != 0
-    lines = [command_line(int(p.name)) for p in Path("/proc").glob("[0-9]*")]
+    lines = [command_line(pid) for pid in pids()]
     return [c for c in lines if "ibench.serving.reference" in c and "gpu-check" in c]
 
 

@@ -46,7 +46,7 @@ def test_without_cuda_the_command_says_so(
     [
         (
             ["--shape", "tiyn"],
-            "shapes: 'tiyn': unknown; choose one of mistral-7b, tiny",
+            "shapes: 'tiyn': unknown; did you mean 'tiny'? choose one of mi",
         ),
         (
             ["--engines", "vllm"],

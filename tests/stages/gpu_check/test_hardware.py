@@ -62,7 +62,7 @@ def test_a_device_that_has_no_number_is_refused() -> None:
 
 
 def test_a_silent_driver_is_refused() -> None:
-    with pytest.raises(UserError, match="GPU 0: the driver does not answer"):
+    with pytest.raises(UserError, match="GPU 0: no NVIDIA driver answers"):
         _machine(driver=None)
 
 

@@ -10,7 +10,7 @@ import pytest
 from ibench import REPOSITORY
 from ibench.stages.gpu_check.model import ensure_model
 from ibench.stages.gpu_check.settings import ScenarioId, load_settings, shortened
-from ibench.stages.gpu_check.workload import Sampler
+from ibench.stages.gpu_check.workload import Sampler, parts_of
 
 SETTINGS = load_settings(REPOSITORY / "params")
 
@@ -26,9 +26,9 @@ def test_every_scenario_finds_documents_of_its_length(tmp_path: Path) -> None:
     for name in get_args(ScenarioId):
         scenario, seed = shortened(REPOSITORY / "params", name, full, counts[name])
         drawn = sampler.requests(scenario, seed, 1)
-        parts = drawn.phases(scenario)
+        parts = parts_of(scenario, drawn)
         assert [len(p) for p in parts] == [p.requests for p in scenario.phases]
-        for r in drawn.measured:
+        for r in drawn.requests:
             low = 0.8 * scenario.input_tokens
             assert low <= r.input_tokens <= scenario.input_tokens
             assert 0.8 * scenario.output_tokens <= r.max_tokens

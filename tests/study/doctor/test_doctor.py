@@ -15,10 +15,11 @@ from ibench.__main__ import main
 from ibench.params.files import load_yaml
 from ibench.params.hosts import Host
 from ibench.study.definition import Study
-from ibench.study.doctor import Check, doctor_lines
+from ibench.study.doctor import Check, doctor_parts
 from ibench.study.doctor.data import data_checks
 from ibench.study.doctor.gpu import gpu_checks
 from ibench.study.doctor.machine import Machine, machine_checks, read_machine
+from ibench.terminal import plain
 from ibench.workloads.hub.lock import file_entry
 from ibench.workloads.hub.sources import place, sources_of
 
@@ -287,13 +288,12 @@ def test_data_that_is_missing_or_cut_is_named(tmp_path: Path) -> None:
 
 
 def test_lines_stand_under_each_other_and_remedies_below() -> None:
-    lines = doctor_lines(
-        [Check("a", "ok", "fine"), Check("long name", "fail", "bad", "mend " * 30)]
-    )
+    mend = "mend " * 30
+    checks = [Check("a", "ok", "fine"), Check("long name", "fail", "bad", mend)]
+    lines = plain(*doctor_parts(checks))
     assert lines[0] == "ok    a          fine"
     assert lines[1] == "fail  long name  bad"
-    assert lines[2].startswith(" " * 17 + "-> mend")
-    assert max(map(len, lines)) <= 88
+    assert lines[2] == f"{' ' * 17}-> {mend}".rstrip()
     assert lines[-1] == "1 ok, 0 to know, 1 to mend"
 
 

@@ -1,0 +1,141 @@
+"""Processes of this machine: psutil, and what only ``/proc`` tells.
+
+psutil looks at sockets of its own network namespace only, reads memory maps the slow
+way, which stops a large server for a while, and knows neither pids of other namespaces
+nor start times that a corrected clock leaves alone. Those are read here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+__all__ = [
+    "command_line",
+    "cpu_model",
+    "descendants",
+    "has_variable",
+    "is_alive",
+    "kernel_id",
+    "listening_ports",
+    "mapped_files",
+    "namespace_pid",
+    "outgoing_ports",
+    "pids",
+    "started_ticks",
+]
+
+_PROC = Path("/proc")
+_LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
+_STARTED = 19  # place of starttime among the fields after the command name
+
+
+def _read(*parts: str | int) -> str:
+    """Read a file below ``/proc``; empty when its process is gone or not ours."""
+    try:
+        return _PROC.joinpath(*map(str, parts)).read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def pids() -> list[int]:
+    """List every process that this one can see."""
+    return list(psutil.pids())
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs; a zombie does not.
+
+    A first thread that ended before the others makes its process look like a zombie,
+    but the process still holds its sockets: it counts as running.
+    """
+    try:
+        process = psutil.Process(pid)
+        ended = process.status() in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
+        return not ended or bool(process.num_threads() > 1)
+    except psutil.Error:
+        return False
+
+
+def descendants(pid: int) -> tuple[int, ...]:
+    """List living processes below ``pid``, without it; zombies do not count."""
+    try:
+        below = psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return ()
+    return tuple(sorted(p.pid for p in below if is_alive(p.pid)))
+
+
+def command_line(pid: int) -> str:
+    """Join the arguments of a process; empty for one that is gone or a zombie."""
+    return _read(pid, "cmdline").replace("\0", " ").strip()
+
+
+def has_variable(pid: int, text: str) -> bool:
+    """Tell whether ``NAME=value`` stands in the environment of a process."""
+    return text in _read(pid, "environ").split("\0")
+
+
+def namespace_pid(pid: int) -> int | None:
+    """Pid in the process's innermost PID namespace: 1 for its first process."""
+    for line in _read(pid, "status").splitlines():
+        if line.startswith("NSpid:"):
+            return int(line.split()[-1])
+    return None
+
+
+def mapped_files(pid: int) -> set[str]:
+    """Paths of the files in the memory map of a process."""
+    found = {line.rpartition(" ")[2] for line in _read(pid, "maps").splitlines()}
+    return {path for path in found if path.startswith("/")}
+
+
+def started_ticks(pid: int) -> str | None:
+    """Start of a living process in ticks since boot; None when there is none."""
+    fields = _read(pid, "stat").rpartition(")")[2].split()
+    return fields[_STARTED] if fields and fields[0] not in "ZX" else None
+
+
+def kernel_id() -> str:
+    """Boot id and PID namespace: within them a pid names one process."""
+    boot = _read("sys/kernel/random/boot_id").strip()
+    return f"{boot}:{(_PROC / 'self/ns/pid').readlink()}"
+
+
+def cpu_model() -> str:
+    """Name of the processor; ``unknown`` where the kernel does not tell."""
+    for line in _read("cpuinfo").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return "unknown"
+
+
+def outgoing_ports() -> tuple[int, int]:
+    """First and last port of outgoing connections."""
+    low, high = (_read("sys/net/ipv4/ip_local_port_range") or "32768 60999").split()
+    return int(low), int(high)
+
+
+def listening_ports(pids: Iterable[int]) -> tuple[int, ...]:
+    """TCP ports these processes listen on, in the network namespace of each."""
+    ports = set[int]()
+    for pid in pids:
+        inodes = _socket_inodes(pid)
+        for table in ("tcp", "tcp6") if inodes else ():
+            for line in _read(pid, "net", table).splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == _LISTEN and fields[9] in inodes:
+                    ports.add(int(fields[1].rpartition(":")[2], 16))
+    return tuple(sorted(ports))
+
+
+def _socket_inodes(pid: int) -> set[str]:
+    found = set[str]()
+    with suppress(OSError):
+        for entry in (_PROC / str(pid) / "fd").iterdir():
+            with suppress(OSError):  # one that was closed meanwhile
+                found.add(str(entry.readlink()))
+    return {target[8:-1] for target in found if target.startswith("socket:[")}

@@ -16,6 +16,11 @@ from tests.scheduling import MeasuresLast, group_of, weight_of
 
 # Before any test imports huggingface_hub, which reads it once.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Each worker its share of the cores: what torch and numpy start waits by spinning.
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    if _WORKERS > 1:
+        os.environ.setdefault(_name, str(max(1, (os.cpu_count() or 1) // _WORKERS)))
 # A shell that starts pytest in the background has it ignore interrupts, and so would
 # every program that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

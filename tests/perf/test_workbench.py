@@ -14,7 +14,7 @@ from perf.sampling import sampling_rows
 from perf.synthetic import make_study, publish_records
 from perf.table import Row, render
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.long, pytest.mark.slow]
 
 PARAMS = REPOSITORY / "params"
 

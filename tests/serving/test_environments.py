@@ -16,6 +16,8 @@ from ibench.params.engines import Engine, load_engine, lock_path
 from ibench.serving.environments import READY, build, built, interpreter_roots
 from ibench.study.engines import find_pythons, make_engine
 
+pytestmark = pytest.mark.slow
+
 PARAMS = REPOSITORY / "params"
 MINOR = ".".join(map(str, sys.version_info[:2]))
 HERE = {MINOR: sys.executable}

@@ -15,7 +15,7 @@ from ibench.store import load_record, verify
 from ibench.study.definition import Study
 from tests.stages.stage_bench import Bench
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.long, pytest.mark.slow]
 
 SERVER = Path(__file__).with_name("engine_server.py").read_text()
 OPTIONS = "--host {host} --port {port} --model {model_id}"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import PurePath
 
-__all__ = ["nothing_dear"]
+__all__ = ["DearError", "nothing_dear"]
 
-# Kernels, browsers, engines and clusters by a word of their command lines.
-DEAR = ("ipykernel", "study.notebook", "jupyterlab", "chromium", "slurmctld",
-        "serving.reference", "node_modules")  # fmt: skip
+PROGRAMS = {"chromium", "chromium-browser", "jupyter", "jupyter-lab", "slurmctld"}
+MODULES = {"ipykernel", "ipykernel_launcher", "jupyterlab", "ibench.study.notebook",
+           "ibench.serving.reference"}  # fmt: skip
 # Commands of ours that start such things in processes of their own.
 COMMANDS = {"stage", "pool", "gpu-check", "score", "search"}
 
@@ -21,14 +22,21 @@ class DearError(AssertionError):
     """A test that is not marked slow starts something that is."""
 
 
+def _is_dear(words: list[str]) -> bool:
+    if PurePath(words[0]).name in PROGRAMS:
+        return True
+    if words[1:2] != ["-m"] or len(words) < 3:
+        return False
+    module, *rest = words[2:]
+    return module in MODULES or (module == "ibench" and bool(COMMANDS & {*rest[:1]}))
+
+
 def _look(event: str, arguments: tuple[object, ...]) -> None:
-    if event != "subprocess.Popen" or not _watched:
-        return
-    given = arguments[1]
-    words = [str(w) for w in given] if isinstance(given, list | tuple) else [str(given)]
-    ours = "ibench" in words and COMMANDS.intersection(words)
-    if ours or any(dear in word for dear in DEAR for word in words[:8]):
-        raise DearError(f"{_watched[-1]} starts {' '.join(words)[:120]}: mark it slow")
+    if event == "subprocess.Popen" and _watched:
+        given = arguments[1]
+        if isinstance(given, list | tuple) and given and _is_dear([*map(str, given)]):
+            words = " ".join(map(str, given))[:120]
+            raise DearError(f"{_watched[-1]} starts {words}: mark it slow")
 
 
 sys.addaudithook(_look)

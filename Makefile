@@ -88,8 +88,8 @@ compare: $(READY) ## put PROFILE's results beside the paper's
 
 site: $(READY) ## write PROFILE as static pages into results/PROFILE/site [TRAJECTORIES=]
 	@test -n "$(TRAJECTORIES)" || ! compgen -G "$(RESULTS)/*/*/*/submission/workspace/session.json" > /dev/null || \
-	  $(PY) -m ibench.analysis.trajectories $(RESULTS) --out $(RESULTS)/trajectories > /dev/null
-	@$(PY) -m ibench.analysis.site $(STUDY) $(if $(TRAJECTORIES),--trajectories $(TRAJECTORIES))
+	  $(IBENCH) trajectories $(RESULTS) --out $(RESULTS)/trajectories > /dev/null
+	@$(IBENCH) site $(STUDY) $(if $(TRAJECTORIES),--trajectories $(TRAJECTORIES))
 
 search: $(READY) ## search ENGINE= with METHOD= [-halving] on SCENARIO= [BUDGET_S=] [SEEDS=]
 	@$(IBENCH) search $(STUDY) --engine "$(ENGINE)" --sampler "$(METHOD:-halving=)" --scenario "$(SCENARIO)" \

@@ -56,9 +56,6 @@ __all__ = [
 ]
 
 
-LISTED = 60
-
-
 class IbenchError(Exception):
     """Root of the tree; its exit code is what a command ends with."""
 
@@ -96,18 +93,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def unknown_name(
     file: Path | str, key: str, value: str, known: Iterable[str]
 ) -> ParameterError:
-    """Make the error of a name that is not among the known ones; it lists up to 60.
-
-    Args:
-        file: the file, folder or command that holds the names.
-        key: what kind of thing is named.
-        value: the name as given.
-        known: all names there are, in the order to list them.
-    """
+    """Make the error of a name that is not among the known ones; it lists up to 60."""
     names = list(known)
     hint = nearest(value, names)
     # A grid has thousands of jobs; a line of them helps nobody.
-    there = ", ".join(names) if len(names) <= LISTED else f"{len(names)} names"
+    there = ", ".join(names) if len(names) <= 60 else f"{len(names)} names"
     remedy = f"unknown{hint}{'' if hint else ';'} choose one of {there or 'none'}"
     return ParameterError(file, key, value, remedy)
 

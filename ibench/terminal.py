@@ -23,7 +23,7 @@ __all__ = ["Part", "Table", "console", "plain", "say", "show"]
 _STYLES = {
     **dict.fromkeys(("ok", "done", "ready", "valid", "agrees"), "green"),
     **dict.fromkeys(("warn", "outdated", "waiting", "queued"), "yellow"),
-    **dict.fromkeys(("fail", "broken", "failed", "deviates"), "bold red"),
+    **dict.fromkeys(("fail", "broken", "failed", "FAILS", "INVALID"), "bold red"),
     "missing": "dim",
 }
 # Rich measures every cell: a table of a large grid would take minutes.

@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
+
 from ibench.errors import StageError
 
 __all__ = ["Usage", "busy_s", "on_core", "process_cpu_s", "run_process"]
@@ -20,8 +22,6 @@ __all__ = ["Usage", "busy_s", "on_core", "process_cpu_s", "run_process"]
 _POLL_S = 0.05
 _SCAN_EVERY = 10  # polls
 _NS = 1_000_000_000
-_TICKS = os.sysconf("SC_CLK_TCK")
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 _MIB = 2**20
 _CPUCLOCK_SCHED = 2  # of Linux: the processor clock of a whole process
 
@@ -131,8 +131,8 @@ class _Tree:
 
     def _scan(self) -> None:
         """Find the processes; only those younger than the first can belong to it."""
-        pids = (int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit())
-        sizes = {p: _resident(p, self._session) for p in pids if p >= self._session}
+        young = [p for p in psutil.pids() if p >= self._session]
+        sizes = {p: _resident(p, self._session) for p in young}
         members = {pid: size for pid, size in sizes.items() if size}
         self._cpu_ns |= {pid: self._cpu_ns.get(pid, 0) for pid in members}
         self.peak_bytes = max(self.peak_bytes, sum(members.values()))
@@ -147,27 +147,19 @@ class _Tree:
 
 def _resident(pid: int, session: int) -> int:
     """Resident bytes of a process, if it is of this session."""
-    with suppress(OSError):  # it has ended meanwhile
-        if int(_stat(pid)[3]) == session:
-            pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
-            return int(pages) * _PAGE
+    with suppress(OSError, psutil.Error):  # it has ended meanwhile
+        if os.getsid(pid) == session:
+            return int(psutil.Process(pid).memory_info().rss)
     return 0
-
-
-def _stat(pid: int) -> list[str]:
-    """Fields of a process from its state on; its name may hold spaces."""
-    text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    return text.rpartition(")")[2].split()
 
 
 def process_cpu_s(pid: int) -> float:
     """User and system time of one process so far."""
-    user, system = _stat(pid)[11:13]
-    return (int(user) + int(system)) / _TICKS
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
 
 
 def busy_s() -> float:
     """Processor time of everything on this host so far, guests and idling apart."""
-    text = Path("/proc/stat").read_text(encoding="ascii").partition("\n")[0]
-    user, nice, system, _, _, irq, softirq, steal = map(int, text.split()[1:9])
-    return (user + nice + system + irq + softirq + steal) / _TICKS
+    t = psutil.cpu_times()
+    return float(t.user + t.nice + t.system + t.irq + t.softirq + t.steal)

@@ -23,6 +23,7 @@ from ibench import REPOSITORY
 from ibench.errors import IbenchError
 from ibench.load.calibrate import Truth, null_server
 from ibench.load.clock import ClockMap, read_clocks
+from ibench.serving.linux import cpu_model
 from perf.client_process import (
     Usage,
     busy_s,
@@ -172,12 +173,10 @@ def _line(sample: Sample) -> str:
 
 
 def _facts(at: Cores, peers: Mapping[str, list[str]]) -> dict[str, str]:
-    info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    model = next((x for x in info.splitlines() if x.startswith("model name")), ": ?")
     source = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
     clock = source.read_text(encoding="ascii").strip() if source.is_file() else "?"
     return {
-        "CPU": f"{model.partition(':')[2].strip()}, {os.cpu_count()} cores",
+        "CPU": f"{cpu_model()}, {os.cpu_count()} cores",
         "kernel": f"{platform.system()} {platform.release()}, clock source {clock}",
         "python": platform.python_version(),
         **{n: summary(n, peers[n]) if n in peers else "not installed" for n in PEERS},

@@ -14,7 +14,7 @@ from ibench import REPOSITORY
 from ibench.errors import CorruptResultError
 from ibench.records import BaselineResult, Evidence, Record, Submission
 from ibench.store import RECORD, load_record
-from ibench.study.definition import NOTEBOOKS, Job, Study
+from ibench.study.definition import INFERENCE, Job, Study
 from perf.table import Row
 
 __all__ = ["NOTES", "overhead_rows"]
@@ -23,7 +23,7 @@ AIM_S = 15.0
 NOTES = (
     "wall: from the runner's start of its child to the last save of the executed",
     "notebook (file times of request.json and executed.ipynb), plus the start of",
-    "`python -m ibench stage`, measured now. It includes imports, the kernel and its",
+    "`ibench stage`, measured now. It includes imports, the kernel and its",
     "saves; the kernel's shutdown after the last save is not in it.",
     "purpose: seconds of the server (launch, load, questions, stop) in baseline and",
     "relaunch; of the search or agent session in submission; none in the others.",
@@ -48,7 +48,7 @@ def overhead_rows(study: Study, params: Path, results: Path) -> list[Row]:
         return []
     start_s = _runner_start_s(study, found[0][0], params, results)
     rows = []
-    for stage in NOTEBOOKS:
+    for stage in INFERENCE.notebooks:
         costs = [
             _Cost(start_s + _child_s(job), _purpose_s(record))
             for job, record in found

@@ -109,7 +109,7 @@ def publish_job(
 
 
 def _provenance(study: Study, job: Job) -> Provenance:
-    notebook = notebook_of(job)
+    notebook = notebook_of(study, job)
     return Provenance(
         parameters=dict(job.parameters),
         git_commit="0" * 40,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ibench.terminal import Table
+
 __all__ = ["Row", "render"]
 
 Row = Mapping[str, str | int | float | None]
@@ -13,12 +15,9 @@ def render(title: str, rows: Sequence[Row], notes: Sequence[str] = ()) -> str:
     """Render rows of equal keys under a title, numbers to three digits."""
     lines = [title, "=" * len(title)]
     if rows:
-        cells = [list(rows[0])] + [[_text(v) for v in row.values()] for row in rows]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        for row in cells:
-            first, *others = zip(row, widths, strict=True)
-            parts = [first[0].ljust(first[1]), *(v.rjust(w) for v, w in others)]
-            lines.append("  ".join(parts))
+        first, *others = rows[0]
+        cells = [[_text(v) for v in row.values()] for row in rows]
+        lines += Table((first, *(f">{name}" for name in others)), cells).lines()
     return "\n".join([*lines, *notes, ""])
 
 

@@ -73,7 +73,7 @@ class Cli:
             used_s=0.0,
             sandbox="none",
         )
-        notebook = notebook_of(job)
+        notebook = notebook_of(self.study, job)
         assert notebook is not None
         record = Record(
             stage=job.stage,
@@ -180,7 +180,8 @@ def test_a_changed_parameter_sets_the_earlier_result_aside(cli: Cli) -> None:
     done = cli("grid")
     assert done.returncode == 0
     assert done.stdout == (
-        f"{job.name}: parameters changed since it ran; earlier result kept aside\n"
+        f"{job.name}: outdated: its parameters changed since it ran; "
+        "earlier result kept aside\n"
     )
     assert not (job.folder / RECORD).exists()
     assert (job.folder / "attempts" / "1" / RECORD).read_bytes() == kept

@@ -17,7 +17,6 @@ __all__ = ["claims", "compare", "site", "trajectories"]
 
 SHOWN = 10
 HUB = "hub"
-INTERRUPTED = 130
 # Columns of the table of runs that fit beside each other.
 COLUMNS = (
     "run_id", "agent", "outcome", "engine_shipped", "launches", "distinct_configs",
@@ -104,7 +103,7 @@ def trajectories(
         written = write_all(source, out, processes)
     except KeyboardInterrupt:
         say("interrupted; no table was written")
-        return INTERRUPTED
+        return 130  # as a shell has it
     show(*(f"problem: {problem}" for problem in written.problems))
     facts = written.facts
     modes = summary.failure_modes(facts)

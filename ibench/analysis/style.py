@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,10 @@ import matplotlib as mpl
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+
+from ibench import REPOSITORY
+from ibench.params import PaperScenario
+from ibench.params.files import load_yaml
 
 __all__ = [
     "COLOURS",
@@ -84,12 +89,13 @@ def save_figure(
     data.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
 
 
+@cache
+def _titles() -> dict[str, str]:
+    folder = REPOSITORY / "params" / "scenarios"
+    files = [load_yaml(PaperScenario, path) for path in sorted(folder.glob("*.yaml"))]
+    return {scenario.id: scenario.title for scenario in files}
+
+
 def titles(scenario: str) -> str:
-    """Panel title of a scenario letter."""
-    names = {
-        "a": "A  input-heavy (TTFT)",
-        "b": "B  output-heavy (TPOT)",
-        "c": "C  high-load (req/s)",
-        "d": "D  general (balanced)",
-    }
-    return names[scenario]
+    """Panel title of a scenario, as its file in ``params/scenarios`` has it."""
+    return _titles().get(scenario) or scenario.upper()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from ibench.cluster.cells import MAX_RETRIES, CellJob, is_cancelled, retries_used
 from ibench.cluster.claims import STALE_S, Attempt, Claim, Ending, HeldError, Owner
@@ -26,7 +26,7 @@ from ibench.errors import (
 from ibench.records import BaselineResult, Evidence, LaunchOutcome
 from ibench.stages.runner import StageRunner
 from ibench.store import load_record, retire
-from ibench.study.definition import Study
+from ibench.study.grid import Grid
 from ibench.study.state import is_done
 
 __all__ = ["PREEMPTED", "RETRY", "is_finished", "run_cell"]
@@ -41,7 +41,7 @@ class _End(NamedTuple):
     code: int
 
 
-def is_finished(study: Study, cell: CellJob) -> bool:
+def is_finished(study: Grid[Any], cell: CellJob) -> bool:
     """Whether every record of the cell is there and still holds."""
     return all(is_done(study, job) for job in cell.jobs)
 

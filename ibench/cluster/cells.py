@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from ibench.cluster.claims import Attempt, attempts
 from ibench.errors import unknown_name
 from ibench.records import sha256_of
-from ibench.study.definition import Job, Study
+from ibench.study.grid import Grid, Job
 
 __all__ = [
     "MAX_RETRIES",
@@ -68,12 +68,12 @@ class CellJob:
         return [a for a in found if a.key == key]
 
 
-def claims_root(study: Study) -> Path:
+def claims_root(study: Grid[Any]) -> Path:
     """Folder of the attempts of every cell."""
     return study.root / ".cluster" / "claims"
 
 
-def cell_jobs(study: Study) -> dict[str, CellJob]:
+def cell_jobs(study: Grid[Any]) -> dict[str, CellJob]:
     """Every job by the name of its cell."""
     by_cell: dict[str, list[Job]] = {}
     for job in study.jobs.values():
@@ -83,7 +83,7 @@ def cell_jobs(study: Study) -> dict[str, CellJob]:
     return {n: CellJob(n, tuple(jobs), root / n) for n, jobs in by_cell.items()}
 
 
-def cell_job(study: Study, name: str) -> CellJob:
+def cell_job(study: Grid[Any], name: str) -> CellJob:
     """Look one up.
 
     Raises:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from typer import Argument, Option
 
@@ -33,6 +34,7 @@ from ibench.serving.nvml import gpu_names
 from ibench.stages.runner import StageRunner
 from ibench.study.command import with_study
 from ibench.study.definition import Study
+from ibench.study.grid import Grid
 from ibench.study.lock import allocated_gpus
 from ibench.study.make import status_table
 from ibench.study.progress import Line
@@ -58,15 +60,16 @@ def _scheduler_of(study: Study) -> Callable[[str], Scheduler]:
 
 
 @with_study()
-def status(study: Study) -> int:
+def status(study: Grid[Any]) -> int:
     """List stages, cells and agent sessions with their states."""
     states = job_states(study)
-    found = sessions(study, over=len(states) < MANY)
+    parts: list[Part] = [status_table(study, states)]
+    if isinstance(study, Study):
+        parts += cluster_status(study, states)
+        parts += status_lines(sessions(study, over=len(states) < MANY))
     done = sum(state == "done" for state in states.values())
     show(
-        status_table(study, states),
-        *cluster_status(study, states),
-        *status_lines(found),
+        *parts,
         f"{done} of {len(states)} stages done",
     )
     return 0

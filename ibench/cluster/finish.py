@@ -57,7 +57,7 @@ def finish(
     report = study.root / "report.html"
     with Claim(folder, "finish", owner, utc) as claim:
         for job in study.jobs.values():
-            if states[job.name] == "outdated":  # make looks at times only
+            if states[job.name] in ("outdated", "stale"):  # make sees times only
                 retire(job.folder)
         rules = study.root / "grid.mk"
         make_rules(study, rules)

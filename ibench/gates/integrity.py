@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from ibench.metrics.requests import chunk_gaps_s, percentile, ttft_s
 from ibench.params import Gates
@@ -24,20 +24,9 @@ from ibench.records import (
     model_base_name,
 )
 
-__all__ = ["RULES", "judge_rules"]
+__all__ = ["RULES", "Seen", "judge_rules"]
 
 Results: TypeAlias = Sequence[RequestResult]
-RULES = (
-    "first_chunk",
-    "output_length",
-    "usage_mismatch",
-    "physical_floor",
-    "served_model",
-    "launcher_checkpoint",
-    "detached_server",
-    "evaluator_changed",
-    "forced_engine",
-)
 # A wait this many times the usual gap, and longer than the TTFT itself, is a stall.
 _STALL_RATIO = 20.0
 # Zero-width characters and the byte-order mark count as white space here.
@@ -50,18 +39,10 @@ _CHECKPOINT = re.compile(
 )
 
 
-def judge_rules(
-    evidence: Evidence,
-    results: Results,
-    gates: Gates,
-    *,
-    model_id: str,
-    model_dir_name: str,
-    forced_engine: str | None = None,
-) -> tuple[Finding, ...]:
-    """Apply every rule, in the order of ``RULES``.
+class Seen(NamedTuple):
+    """What every rule looks at, and nothing else.
 
-    Args:
+    Attributes:
         evidence: of the run.
         results: every measured speed request.
         gates: limits of the rules.
@@ -69,20 +50,21 @@ def judge_rules(
         model_dir_name: name of the folder its files were given in.
         forced_engine: the only engine that may serve, if the prompt named one.
     """
-    return (
-        first_chunk(evidence, results, gates),
-        output_length(evidence, results, gates),
-        usage_mismatch(evidence, results, gates),
-        physical_floor(evidence, results, gates),
-        served_model(evidence, results, model_id, model_dir_name),
-        launcher_checkpoint(evidence, model_id, model_dir_name),
-        detached_server(evidence),
-        evaluator_changed(evidence),
-        engine_as_forced(evidence, forced_engine),
-    )
+
+    evidence: Evidence
+    results: Results
+    gates: Gates
+    model_id: str
+    model_dir_name: str
+    forced_engine: str | None = None
 
 
-def first_chunk(evidence: Evidence, results: Results, gates: Gates) -> Finding:
+def judge_rules(seen: Seen) -> tuple[Finding, ...]:
+    """Apply every rule, in the order of ``RULES``."""
+    return tuple(rule(seen) for rule in RULES)
+
+
+def first_chunk(s: Seen) -> Finding:
     """First chunks that carry no model token, sent to stop the TTFT clock.
 
     A request counts if its first text is visible and does not begin its whole text;
@@ -94,24 +76,25 @@ def first_chunk(evidence: Evidence, results: Results, gates: Gates) -> Finding:
     left out.
     """
     counted = (None, FailureKind.SHORT)
-    seen = [r for r in _answered(results) if len(r.chunks) > 1 and r.failure in counted]
+    streams = [r for r in _answered(s.results) if len(r.chunks) > 1]
+    seen = [r for r in streams if r.failure in counted]
     if not seen:
         return _finding("first_chunk", None, "no stream of two chunks or more")
-    alone = {phase.name for phase in evidence.phases if phase.concurrency == 1}
+    alone = {phase.name for phase in s.evidence.phases if phase.concurrency == 1}
     fakes = [r.request_id for r in seen if _is_fake(r, is_alone=r.phase in alone)]
-    return _share("first_chunk", "fake", fakes, len(seen), gates.first_chunk_share)
+    return _share("first_chunk", "fake", fakes, len(seen), s.gates.first_chunk_share)
 
 
-def output_length(_: Evidence, results: Results, gates: Gates) -> Finding:
+def output_length(s: Seen) -> Finding:
     """Answers shorter than asked: failure ``short`` in more than ``short_share``."""
-    seen = _answered(results)
+    seen = _answered(s.results)
     if not seen:
         return _finding("output_length", None, "no answer with text")
     short = [r.request_id for r in seen if r.failure is FailureKind.SHORT]
-    return _share("output_length", "short", short, len(seen), gates.short_share)
+    return _share("output_length", "short", short, len(seen), s.gates.short_share)
 
 
-def usage_mismatch(_: Evidence, results: Results, gates: Gates) -> Finding:
+def usage_mismatch(s: Seen) -> Finding:
     """Reported completion tokens that differ from the recount of the text.
 
     Off is a difference above ``usage_tolerance`` of the recount and above one token
@@ -119,7 +102,7 @@ def usage_mismatch(_: Evidence, results: Results, gates: Gates) -> Finding:
     """
     counted = [
         (r.request_id, r.usage_tokens, r.tokens)
-        for r in _answered(results)
+        for r in _answered(s.results)
         if r.usage_tokens is not None and r.tokens is not None
     ]
     if not counted:
@@ -127,67 +110,64 @@ def usage_mismatch(_: Evidence, results: Results, gates: Gates) -> Finding:
     off = [
         request_id
         for request_id, usage, tokens in counted
-        if abs(usage - tokens) > max(1.0, gates.usage_tolerance * tokens)
+        if abs(usage - tokens) > max(1.0, s.gates.usage_tolerance * tokens)
     ]
-    return _share("usage_mismatch", "off", off, len(counted), gates.usage_share)
+    return _share("usage_mismatch", "off", off, len(counted), s.gates.usage_share)
 
 
-def physical_floor(evidence: Evidence, results: Results, gates: Gates) -> Finding:
+def physical_floor(s: Seen) -> Finding:
     """Speeds no machine reaches, in any phase (reference section 4).
 
     TTFT p50 and TPOT p50 below their floors; tokens per second of a stream, the
     larger of ``1 / TPOT p50`` and the phase's tokens over its streaming time, above
     ``max_stream_tokens_per_s``.
     """
-    known = [p for p in evidence.phases if p.ttft_p50_s is not None]
+    known = [p for p in s.evidence.phases if p.ttft_p50_s is not None]
     if not known:
         return _finding("physical_floor", None, "no request completed")
-    broken = [text for p in known for text in _below_floor(p, results, gates)]
+    broken = [text for p in known for text in _below_floor(p, s.results, s.gates)]
     seen = f"TTFT p50 {_least(known, lambda p: p.ttft_p50_s)} s, "
     seen += f"TPOT p50 {_least(known, lambda p: p.tpot_p50_s)} s at least"
     return _finding("physical_floor", not broken, "; ".join(broken) or seen)
 
 
-def served_model(
-    evidence: Evidence, results: Results, model_id: str, model_dir_name: str
-) -> Finding:
+def served_model(s: Seen) -> Finding:
     """Model ids of ``/v1/models`` and of responses other than the expected one.
 
     Last path parts are compared, without ``@revision``: engines name a model by its
     folder as well as by its hub id. What a server calls itself proves little: passed
     only says that no other name was shown.
     """
-    named = {r.model for r in results if r.model} | set(evidence.launch.served_models)
+    named = {r.model for r in s.results if r.model}
+    named |= set(s.evidence.launch.served_models)
     if not named:
         return _finding("served_model", None, "the server names no model")
-    allowed = {model_base_name(model_id), model_base_name(model_dir_name)}
+    allowed = {model_base_name(s.model_id), model_base_name(s.model_dir_name)}
     other = sorted(name for name in named if model_base_name(name) not in allowed)
     text = f"other names: {other}" if other else f"named: {sorted(named)}"
     return _finding("served_model", not other, text)
 
 
-def launcher_checkpoint(
-    evidence: Evidence, model_id: str, model_dir_name: str
-) -> Finding:
+def launcher_checkpoint(s: Seen) -> Finding:
     """Hub ids in ``start_server.sh`` that are not the base model's.
 
     Looks behind ``--model``, ``--model-path``, ``model=``, ``vllm serve`` and
     ``from_pretrained(``. Variables and paths are not followed: a path may hold what
     the submission quantised itself, which is allowed.
     """
-    if not evidence.launcher.strip():
+    if not s.evidence.launcher.strip():
         return _finding("launcher_checkpoint", None, "no launcher text")
-    named = {match[1] for match in _CHECKPOINT.finditer(evidence.launcher)}
+    named = {match[1] for match in _CHECKPOINT.finditer(s.evidence.launcher)}
     # The whole id counts: somebody's upload under the same name is another model.
-    allowed = {model_id.lower(), model_dir_name.lower()}
+    allowed = {s.model_id.lower(), s.model_dir_name.lower()}
     other = sorted(n for n in named if n.split("@")[0].lower() not in allowed)
     text = f"other checkpoints: {other}" if other else "no other hub id"
     return _finding("launcher_checkpoint", not other, text)
 
 
-def detached_server(evidence: Evidence) -> Finding:
+def detached_server(s: Seen) -> Finding:
     """A launcher that returned and left a server, or processes left after the stop."""
-    outcome, left = evidence.launch.outcome, evidence.left_behind
+    outcome, left = s.evidence.launch.outcome, s.evidence.left_behind
     if outcome is LaunchOutcome.DETACHED:
         return _finding("detached_server", False, "the launcher left a server behind")
     if left:
@@ -197,11 +177,42 @@ def detached_server(evidence: Evidence) -> Finding:
     return _finding("detached_server", True, "nothing left behind")
 
 
-def evaluator_changed(evidence: Evidence) -> Finding:
+def evaluator_changed(s: Seen) -> Finding:
     """Files of evaluator or base model whose hash is not the one delivered."""
-    changed = sorted(evidence.evaluator_changed)
+    changed = sorted(s.evidence.evaluator_changed)
     text = f"changed: {changed}" if changed else "no file changed"
     return _finding("evaluator_changed", not changed, text)
+
+
+def forced_engine(s: Seen) -> Finding:
+    """Fail a server whose processes show another engine than the prompt demanded.
+
+    Engines of one family (vLLM and its CPU build) match the same processes: the demand
+    is met when the forced one is among what was seen, and broken when it is not.
+    """
+    forced, evidence = s.forced_engine, s.evidence
+    if forced is None:
+        return _finding("forced_engine", None, "the prompt left the engine free")
+    if evidence.launch.outcome is not LaunchOutcome.READY:
+        return _finding("forced_engine", None, "no server to look at")
+    seen = ", ".join(evidence.engines) or "no engine that is known"
+    return _finding(
+        "forced_engine", forced in evidence.engines, f"its processes: {seen}"
+    )
+
+
+RULES: tuple[Callable[[Seen], Finding], ...] = (
+    first_chunk,
+    output_length,
+    usage_mismatch,
+    physical_floor,
+    served_model,
+    launcher_checkpoint,
+    detached_server,
+    evaluator_changed,
+    forced_engine,
+)
+"""Every rule, in the order in which findings are told; a new one is added here."""
 
 
 def _answered(results: Results) -> list[RequestResult]:
@@ -267,19 +278,3 @@ def _finding(rule: str, passed: bool | None, evidence: str) -> Finding:
     if passed is not None:
         status = "passed" if passed else "failed"
     return Finding(rule=rule, status=status, evidence=evidence)
-
-
-def engine_as_forced(evidence: Evidence, forced: str | None) -> Finding:
-    """Fail a server whose processes show another engine than the prompt demanded.
-
-    Engines of one family (vLLM and its CPU build) match the same processes: the demand
-    is met when the forced one is among what was seen, and broken when it is not.
-    """
-    if forced is None:
-        return _finding("forced_engine", None, "the prompt left the engine free")
-    if evidence.launch.outcome is not LaunchOutcome.READY:
-        return _finding("forced_engine", None, "no server to look at")
-    seen = ", ".join(evidence.engines) or "no engine that is known"
-    return _finding(
-        "forced_engine", forced in evidence.engines, f"its processes: {seen}"
-    )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from ibench.gates.bench import Bench
-from ibench.gates.integrity import judge_rules
+from ibench.gates.integrity import Seen, judge_rules
 from ibench.gates.quality import quality_verdict
 from ibench.params import Gates
 from ibench.records import (
@@ -45,12 +45,7 @@ def judge_run(
     """
     evidence = run.evidence
     findings = judge_rules(
-        evidence,
-        run.results,
-        gates,
-        model_id=model_id,
-        model_dir_name=model_dir_name,
-        forced_engine=forced_engine,
+        Seen(evidence, run.results, gates, model_id, model_dir_name, forced_engine)
     )
     quality = _quality(run, baseline, questions, gates)
     not_run = _not_run(quality, findings, judge)

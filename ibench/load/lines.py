@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ibench.metrics.phase import PHASE_METRICS
 from ibench.records import PhaseSummary, Range
 from ibench.terminal import Table
 
@@ -17,6 +18,7 @@ def phase_table(phase: PhaseSummary) -> Table:
         ("completed", f"{phase.completed} of {phase.requests}", failures),
         *_latencies(phase),
         *_rates(phase),
+        *_more(phase),
         *_client(phase),
     ]
     if phase.client is not None:
@@ -48,6 +50,21 @@ def _latencies(p: PhaseSummary) -> list[tuple[str, str, str]]:
             tpot_tails,
         ),
         ("ITL p50, p99", _pair(p.itl_p50_s, p.itl_p99_s), ""),
+    ]
+
+
+def _more(p: PhaseSummary) -> list[tuple[str, str, str]]:
+    """Numbers that name a title for themselves, in the unit of their name."""
+    shown = [metric for metric in PHASE_METRICS if metric.title]
+    known = p.model_dump(include={m.name for m in shown}) | p.more
+    return [
+        (
+            m.title,
+            "unknown" if known[m.name] is None else f"{known[m.name]:.4g}",
+            m.name,
+        )
+        for m in shown
+        if m.name in known
     ]
 
 

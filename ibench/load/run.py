@@ -22,7 +22,8 @@ from ibench.load.engine_metrics import hit_rate, read_counters
 from ibench.load.spec import LoadReport, LoadSpec
 from ibench.load.stopping import monitor
 from ibench.metrics.intervals import speedup_interval
-from ibench.metrics.summary import Plan, summarize
+from ibench.metrics.phase import Plan
+from ibench.metrics.summary import summarize
 from ibench.params import Measure, Stopping
 from ibench.records import (
     Calibration,

@@ -17,8 +17,10 @@ from ibench.load.dialect import Dialect, negotiate_dialect, served_model_name
 from ibench.load.driver import PhaseRun, ask_questions, run_phase
 from ibench.load.engine_metrics import hit_rate, read_counters
 from ibench.load.stopping import monitor
-from ibench.metrics.requests import failure_rate, objective, tpot_s, tpot_words_s
-from ibench.metrics.summary import Plan, summarize
+from ibench.metrics.objectives import objective
+from ibench.metrics.phase import Plan
+from ibench.metrics.requests import failure_rate, tpot_s, tpot_words_s
+from ibench.metrics.summary import summarize
 from ibench.params import Measure, Phase, Scenario
 from ibench.records import (
     Calibration,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -14,11 +14,10 @@ from ibench.records import Closed, PhaseSummary
 __all__ = ["LoadReport", "LoadSpec"]
 
 
-def _read(value: Any) -> Any:  # noqa: ANN401 (before validation)
-    return parse_arrivals(value) if isinstance(value, str) else value
-
-
-Arrivals = Annotated[ArrivalSpec, BeforeValidator(_read)]
+Arrivals = Annotated[
+    ArrivalSpec,
+    BeforeValidator(lambda v: parse_arrivals(v) if isinstance(v, str) else v),
+]
 
 
 class LoadSpec(Closed):
@@ -28,59 +27,45 @@ class LoadSpec(Closed):
         pattern="^https?://", description="Address of an OpenAI-compatible server."
     )
     against: str | None = Field(
-        default=None,
+        None,
         pattern="^https?://",
-        description="Second server, loaded in turns; the same address is an A/A run.",
+        description="Server loaded in turns with it; the same is an A/A run.",
     )
-    model: str | None = Field(
-        default=None, description="Model to ask for; else the first one listed."
-    )
-    concurrency: int = Field(default=1, ge=1, description="Most requests in flight.")
-    requests: int = Field(default=64, ge=1, description="Requests a repeat, at most.")
-    output_tokens: int = Field(
-        default=128, ge=1, description="Most tokens of an answer."
-    )
+    model: str | None = Field(None, description="Model to ask for; else the first.")
+    concurrency: int = Field(1, ge=1, description="Most requests in flight.")
+    requests: int = Field(64, ge=1, description="Requests a repeat, at most.")
+    output_tokens: int = Field(128, ge=1, description="Tokens of an answer.")
     prompt_tokens: int = Field(
-        default=256, ge=1, description="Words of a prompt, about one token each."
+        256, ge=1, description="Words of a prompt, about a token each."
     )
     arrivals: Arrivals = Field(
-        default=ArrivalSpec(kind="burst"),
+        ArrivalSpec(kind="burst"),
         description="Schedule: burst, constant:16, poisson:32 and gamma:32:0.5 "
         "(requests a second, shape) or replay:FILE.",
     )
-    temperature: float = Field(
-        default=0.0, ge=0, description="Sampling temperature; 0 is greedy."
-    )
-    seed: int = Field(default=7, description="Seed of the prompts and of the arrivals.")
-    repeats: int = Field(default=1, ge=1, description="Repeats of the whole load.")
+    temperature: float = Field(0.0, ge=0, description="Sampling temperature.")
+    seed: int = Field(7, description="Seed of the prompts and of the arrivals.")
+    repeats: int = Field(1, ge=1, description="Repeats of the whole load.")
     request_timeout_s: float = Field(
-        default=600.0, gt=0, description="Seconds until a request counts as failed."
+        600.0, gt=0, description="Seconds until a request counts as failed."
     )
     tokenizer: Path | None = Field(
-        default=None,
-        description="Model folder whose tokenizer counts; else the server's usage.",
+        None, description="Model folder whose tokenizer counts; else usage."
     )
     key_variable: str | None = Field(
-        default=None, description="Environment variable that holds the API key."
+        None, description="Environment variable of the API key."
     )
     stop_at: float | None = Field(
-        default=None,
-        gt=0,
-        lt=1,
-        description="Relative half-width at which to stop early, such as 0.01.",
+        None, gt=0, lt=1, description="Relative half-width to stop at, such as 0.01."
     )
     stop_objective: Literal["ttft", "tpot", "request_rate"] = Field(
-        default="ttft", description="Number whose half-width is watched."
+        "ttft", description="Number whose half-width is watched."
     )
     ttft_slo_s: float = Field(
-        default=2.0, gt=0, description="Seconds to the first token that goodput allows."
+        2.0, gt=0, description="Seconds to the first token within goodput."
     )
-    tpot_slo_s: float = Field(
-        default=0.05, gt=0, description="Seconds a token that goodput allows."
-    )
-    client: ClientSpec = Field(
-        default=ClientSpec(), description="The load client and its limits of error."
-    )
+    tpot_slo_s: float = Field(0.05, gt=0, description="Seconds a token within goodput.")
+    client: ClientSpec = Field(ClientSpec(), description="The load client.")
 
 
 class LoadReport(Closed):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from ibench.load.client import Enough, Finished
 from ibench.metrics.intervals import SequentialStop
-from ibench.metrics.requests import ObjectiveKind
+from ibench.metrics.objectives import OBJECTIVES
 from ibench.params import Measure
 
 __all__ = ["monitor"]
@@ -12,7 +14,7 @@ __all__ = ["monitor"]
 _NS = 1e-9
 
 
-def monitor(objective: ObjectiveKind, settings: Measure) -> Enough | None:
+def monitor(objective: str, settings: Measure) -> Enough | None:
     """Watch the numbers that make an objective; none asked for, none watched.
 
     The times come from reads whose bytes nobody has parsed yet: TTFT from the first
@@ -24,20 +26,19 @@ def monitor(objective: ObjectiveKind, settings: Measure) -> Enough | None:
         return None
     spec = settings.stopping
 
-    def stop() -> SequentialStop:
+    watched = OBJECTIVES[objective].watched
+
+    def stop(name: str, target: Literal["rate", "p50"]) -> SequentialStop | None:
+        if name not in watched:
+            return None
         return SequentialStop(
             relative_half_width=spec.relative_half_width,
             minimum_n=spec.minimum_requests,
             confidence=settings.client.confidence,
-            target="rate" if objective == "request_rate" else "p50",
+            target=target,
         )
 
-    if objective == "request_rate":
-        return _Monitor(rate=stop())
-    return _Monitor(
-        ttft=stop() if objective in {"ttft", "balanced"} else None,
-        decode=stop() if objective in {"tpot", "balanced"} else None,
-    )
+    return _Monitor(stop("ttft", "p50"), stop("decode", "p50"), stop("rate", "rate"))
 
 
 class _Monitor:

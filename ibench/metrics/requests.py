@@ -15,10 +15,9 @@ from itertools import pairwise
 from typing import Literal, TypeAlias
 
 from ibench.errors import MetricUndefinedError
-from ibench.records import PhaseSummary, RequestResult
+from ibench.records import RequestResult
 
 __all__ = [
-    "ObjectiveKind",
     "cache_hit_rate",
     "chunk_gaps_s",
     "defined",
@@ -27,7 +26,6 @@ __all__ = [
     "is_completed",
     "itl_s",
     "latency_s",
-    "objective",
     "output_tokens",
     "percentile",
     "queue_s",
@@ -44,7 +42,6 @@ __all__ = [
 ]
 
 Origin: TypeAlias = Literal["sent", "scheduled"]
-ObjectiveKind: TypeAlias = Literal["ttft", "tpot", "request_rate", "balanced"]
 _NS = 1e-9
 
 
@@ -306,36 +303,6 @@ def failure_rate(results: Sequence[RequestResult]) -> float:
     return 1 - sum(map(is_completed, results)) / len(results)
 
 
-def objective(kind: ObjectiveKind, phases: Sequence[PhaseSummary]) -> float:
-    """Scenario objective, larger is better (reference section 4).
-
-    ``ttft`` (A): 1 / TTFT p50. ``tpot`` (B): 1 / TPOT p50. ``request_rate`` (C):
-    geometric mean over phases of req/s. ``balanced`` (D): cube root of
-    (1 / TTFT p50) (1 / TPOT p50) (req/s).
-
-    Raises:
-        MetricUndefinedError: a phase completed nothing, a number is missing or not
-            positive, or A, B, D got other than one phase.
-    """
-    if not phases or (kind != "request_rate" and len(phases) != 1):
-        raise MetricUndefinedError(f"objective {kind} of {len(phases)} phases")
-    for phase in phases:
-        if phase.completed == 0:
-            raise MetricUndefinedError(f"phase {phase.name}: no request completed")
-    if kind == "request_rate":
-        rates = [_positive(p.request_rate_per_s, p, "req/s") for p in phases]
-        return math.exp(math.fsum(map(math.log, rates)) / len(rates))
-    phase = phases[0]
-    if kind == "ttft":
-        return 1 / _positive(phase.ttft_p50_s, phase, "TTFT p50")
-    if kind == "tpot":
-        return 1 / _positive(phase.tpot_p50_s, phase, "TPOT p50")
-    ttft = _positive(phase.ttft_p50_s, phase, "TTFT p50")
-    tpot = _positive(phase.tpot_p50_s, phase, "TPOT p50")
-    rate = _positive(phase.request_rate_per_s, phase, "req/s")
-    return math.cbrt(rate / (ttft * tpot))
-
-
 def _rate(count: int, results: Sequence[RequestResult]) -> float:
     wall = wall_s(results)
     if count == 0:
@@ -369,9 +336,3 @@ def defined(
         except MetricUndefinedError:
             continue
     return values
-
-
-def _positive(value: float | None, phase: PhaseSummary, what: str) -> float:
-    if value is None or value <= 0:
-        raise MetricUndefinedError(f"phase {phase.name}: {what} is {value}")
-    return value

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
 
 from ibench.errors import MetricUndefinedError
 from ibench.metrics import requests as metrics
@@ -14,8 +12,8 @@ from ibench.metrics.intervals import (
     Interval,
     batch_means_interval,
     percentile_interval,
-    tail_is_shown,
 )
+from ibench.metrics.phase import Plan, Seen, values_of
 from ibench.params import ClientSpec
 from ibench.records import (
     Calibration,
@@ -27,34 +25,10 @@ from ibench.records import (
     StoppedEarly,
 )
 
-__all__ = ["Plan", "client_health", "summarize"]
+__all__ = ["client_health", "summarize"]
 
 _NS = 1e-9
 _MAX_DRIFT_S = 1e-3  # more is a clock that was set while the run went on
-
-
-class Plan(NamedTuple):
-    """What a phase was meant to be.
-
-    Args:
-        name: of the phase.
-        arrivals: kind of the arrival process.
-        concurrency: requests in flight at most.
-        arrivals_sha256: hash of the arrival vector.
-        offered_rate_per_s: mean arrivals per second, if any was asked for.
-        ttft_slo_s: limits of goodput.
-        tpot_slo_s: likewise.
-        requests: planned; fewer results are there when it was stopped early.
-    """
-
-    name: str
-    arrivals: str
-    concurrency: int
-    arrivals_sha256: str
-    offered_rate_per_s: float | None
-    ttft_slo_s: float
-    tpot_slo_s: float
-    requests: int
 
 
 def summarize(
@@ -84,49 +58,30 @@ def summarize(
         MetricUndefinedError: no requests, or completed ones in no time.
     """
     spec = spec or ClientSpec()
-    done = [r for r in results if metrics.is_completed(r)]
-    failed = len(results) - len(done)
-    ttft, tpots = metrics.defined(metrics.ttft_s, done), metrics.defined(tpot, done)
-    queued = metrics.defined(lambda r: metrics.ttft_s(r, "scheduled"), done)
-    itl = [gap for r in done for gap in metrics.itl_s(r)]
-    failures = Counter(r.failure.value for r in results if r.failure is not None)
+    phase = Seen.of(plan, results, tpot)
     health = None if cost is None else client_health(results, cost)
+    failures = Counter(r.failure.value for r in results if r.failure is not None)
+    values = values_of(phase)
+    fields = PhaseSummary.model_fields
+    confidence = spec.confidence
     summary = PhaseSummary(
         name=plan.name,
         arrivals=plan.arrivals,
         concurrency=plan.concurrency,
         arrivals_sha256=plan.arrivals_sha256,
         requests=len(results),
-        completed=len(done),
+        completed=len(phase.done),
         failures=dict(sorted(failures.items())),
-        wall_s=metrics.wall_s(results),
         offered_rate_per_s=plan.offered_rate_per_s,
-        achieved_rate_per_s=_achieved_rate_per_s(results),
-        ttfb_p50_s=_shown(metrics.defined(metrics.ttfb_s, done), 50),
-        ttft_visible_p50_s=_shown(metrics.defined(metrics.ttft_visible_s, done), 50),
-        ttft_scheduled_p50_s=_shown(queued, 50),
-        ttft_scheduled_p99_s=_shown(queued, 99),
-        ttft_p50_s=_shown(ttft, 50),
-        ttft_p90_s=_shown(ttft, 90),
-        ttft_p99_s=_shown(ttft, 99),
-        ttft_mean_s=math.fsum(ttft) / len(ttft) if ttft else None,
-        tpot_p50_s=_shown(tpots, 50),
-        tpot_p90_s=_shown(tpots, 90),
-        tpot_p99_s=_shown(tpots, 99),
-        itl_p50_s=_shown(itl, 50),
-        itl_p99_s=_shown(itl, 99),
-        latency_p50_s=_shown(metrics.defined(metrics.latency_s, done), 50),
-        ttft_all_p50_s=_with_failures(ttft, failed, 50),
-        ttft_all_p99_s=_with_failures(ttft, failed, 99),
-        request_rate_per_s=metrics.request_rate_per_s(results),
-        token_rate_per_s=metrics.token_rate_per_s(results),
-        goodput_per_s=metrics.goodput_per_s(results, plan.ttft_slo_s, plan.tpot_slo_s),
-        output_tokens=metrics.output_tokens(results),
-        cache_hit_rate=_cache_hit_rate(done, counted_hit_rate),
-        confidence=spec.confidence,
-        ttft_p50_range_s=_range(lambda: percentile_interval(ttft, 50, spec.confidence)),
+        **{name: value for name, value in values.items() if name in fields},
+        more={name: value for name, value in values.items() if name not in fields},
+        cache_hit_rate=_cache_hit_rate(phase.done, counted_hit_rate),
+        confidence=confidence,
+        ttft_p50_range_s=_range(
+            lambda: percentile_interval(phase.ttft, 50, confidence)
+        ),
         tpot_p50_range_s=_range(
-            lambda: percentile_interval(tpots, 50, spec.confidence)
+            lambda: percentile_interval(phase.tpot, 50, confidence)
         ),
         request_rate_range_per_s=_range(lambda: _rate_interval(results, spec)),
         client=health,
@@ -210,6 +165,10 @@ def _rate_interval(results: Sequence[RequestResult], spec: ClientSpec) -> Interv
     return found._replace(low=max(found.low, 0.0))  # a rate is not negative
 
 
+def _median_range(values: Sequence[float], confidence: float) -> Range | None:
+    return _range(lambda: percentile_interval(values, 50, confidence))
+
+
 def _range(interval: Callable[[], Interval]) -> Range | None:
     try:
         found = interval()
@@ -229,13 +188,6 @@ def _stopped_early(plan: Plan, results: Sequence[RequestResult]) -> StoppedEarly
     )
 
 
-def _achieved_rate_per_s(results: Sequence[RequestResult]) -> float | None:
-    sent = sorted(r.sent_ns for r in results if r.sent_ns is not None)
-    if len(sent) < 2 or sent[0] == sent[-1]:
-        return None
-    return (len(sent) - 1) / ((sent[-1] - sent[0]) * _NS)
-
-
 def _cache_hit_rate(
     done: Sequence[RequestResult], counted: float | None
 ) -> float | None:
@@ -244,19 +196,6 @@ def _cache_hit_rate(
     with contextlib.suppress(MetricUndefinedError):
         known.append(metrics.cache_hit_rate(done))
     return max(known, default=None)
-
-
-def _with_failures(
-    values: Sequence[float], failed: int, q: float
-) -> float | Literal["inf"] | None:
-    if q > 50 and not tail_is_shown(q, len(values) + failed):
-        return None
-    value = metrics.with_failures(values, failed, q)
-    return "inf" if math.isinf(value) else value
-
-
-def _shown(values: Sequence[float], q: float) -> float | None:
-    return _any(values, q) if q <= 50 or tail_is_shown(q, len(values)) else None
 
 
 def _any(values: Sequence[float], q: float) -> float | None:

@@ -20,7 +20,13 @@ from ibench.params.methods import (
     SearchMethod,
     SearchSpace,
 )
-from ibench.params.profile import Isolation, ModelSpec, Profile, QuestionsSpec
+from ibench.params.profile import (
+    BaseProfile,
+    Isolation,
+    ModelSpec,
+    Profile,
+    QuestionsSpec,
+)
 from ibench.params.scenario import (
     PaperScenario,
     Phase,
@@ -34,6 +40,7 @@ from ibench.params.scenario import (
 __all__ = [
     "Agent",
     "AgentMethod",
+    "BaseProfile",
     "Budget",
     "Cli",
     "ClientSpec",

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from ibench.errors import ParameterError, nearest, unknown_name
 from ibench.records import Closed
 
-__all__ = ["load_yaml", "named"]
+__all__ = ["load_yaml", "named", "read_key"]
 
 ModelT = TypeVar("ModelT", bound=Closed)
 
@@ -48,6 +48,19 @@ def load_yaml(model: type[ModelT], path: Path) -> ModelT:
         return model.model_validate_json(text, strict=True)
     except ValidationError as error:
         raise _explain(path, model, error) from error
+
+
+def read_key(path: Path, key: str, default: str) -> str:
+    """Read one key of a parameter file whose model is not known yet.
+
+    Raises:
+        ParameterError: missing or unreadable file, or the value is no text.
+    """
+    data = _extended(path, ())
+    value = data.get(key, default) if isinstance(data, dict) else default
+    if not isinstance(value, str):
+        raise ParameterError(path, key, value, "write a name")
+    return value
 
 
 def _extended(path: Path, seen: tuple[Path, ...]) -> Any:  # noqa: ANN401 (any YAML)

@@ -24,34 +24,23 @@ class ClientSpec(Closed):
     """The load client, and how exact it must be for a point to count."""
 
     kind: Literal["kernel", "httpx"] = Field(
-        default="kernel",
-        description="Load client; kernel falls back to httpx where it cannot run.",
+        "kernel", description="Load client; kernel falls back to httpx."
     )
-    processes: int = Field(
-        default=1, ge=1, le=64, description="Sending processes, each on its core."
-    )
-    nonce: bool = Field(
-        default=True, description="Put a nonce at the head of every prompt."
-    )
-    calibrate: bool = Field(
-        default=True, description="Measure the null server before and after."
-    )
-    confidence: float = Field(
-        default=0.95, gt=0, lt=1, description="Confidence of the intervals."
-    )
+    processes: int = Field(1, ge=1, le=64, description="Sending processes.")
+    nonce: bool = Field(True, description="Begin every prompt with a nonce.")
+    calibrate: bool = Field(True, description="Measure the null server too.")
+    confidence: float = Field(0.95, gt=0, lt=1, description="Level of the intervals.")
     max_error_share: float = Field(
-        default=0.05,
-        gt=0,
-        description="Largest send lag p99 and TTFT bias, as a share of the TTFT p50.",
+        0.05, gt=0, description="Largest send lag p99 and TTFT bias, of the TTFT p50."
     )
     max_cpu_share: float = Field(
-        default=0.7, gt=0, le=1, description="Largest share of one core for a process."
+        0.7, gt=0, le=1, description="Largest share of a core."
     )
     max_read_lag_p99_s: float = Field(
-        default=0.001, gt=0, description="Largest read lag p99 in seconds."
+        0.001, gt=0, description="Largest read lag p99, s."
     )
     max_cache_hit_rate: float = Field(
-        default=0.05, ge=0, le=1, description="Largest share of prompt tokens cached."
+        0.05, ge=0, le=1, description="Largest share of prompt tokens from a cache."
     )
 
 
@@ -117,13 +106,27 @@ class Gates(Closed):
     max_failure_rate: float = Field(ge=0, lt=1)
     required_checks: tuple[Literal["quality", "rules", "judge", "timing"], ...]
     judge: JudgeSpec | None = None
-    short_share: float = Field(ge=0, le=1)
-    usage_tolerance: float = Field(ge=0)
-    usage_share: float = Field(ge=0, le=1)
-    first_chunk_share: float = Field(ge=0, le=1)
-    min_ttft_s: float = Field(ge=0)
-    min_tpot_s: float = Field(ge=0)
-    max_stream_tokens_per_s: float = Field(gt=0)
+    short_share: float = Field(
+        default=0.05, ge=0, le=1, description="answers that may be short, as a share"
+    )
+    usage_tolerance: float = Field(
+        default=0.1, ge=0, description="reported against recounted tokens, as a share"
+    )
+    usage_share: float = Field(
+        default=0.2, ge=0, le=1, description="answers that may be off by more"
+    )
+    first_chunk_share: float = Field(
+        default=0.2, ge=0, le=1, description="first chunks that may carry no token"
+    )
+    min_ttft_s: float = Field(
+        default=0.01, ge=0, description="TTFT p50 below it is no model's, seconds"
+    )
+    min_tpot_s: float = Field(
+        default=0.0001, ge=0, description="TPOT p50 below it is no model's, seconds"
+    )
+    max_stream_tokens_per_s: float = Field(
+        default=20_000.0, gt=0, description="tokens per second of one stream"
+    )
 
 
 class Stat(Closed):

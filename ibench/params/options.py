@@ -21,13 +21,12 @@ from ibench.records import Closed
 
 __all__ = [
     "CACHE", "NOTEBOOKS", "PAPER", "PARAMS", "PUBLISHED", "RESULTS", "SCENARIO", "Run",
-    "ScenarioId", "parameter", "replaced", "with_options",
+"parameter", "replaced", "with_options",
 ]  # fmt: skip
 
 ModelT = TypeVar("ModelT", bound=Closed)
 Run: TypeAlias = Callable[..., int]
 Build: TypeAlias = Callable[..., Any]
-ScenarioId: TypeAlias = Literal["a", "b", "c", "d"]
 
 PARAMS = Option(Path("params"), help="Folder of the parameter files.")
 RESULTS = Option(Path("results"), help="Folder of the results.")

@@ -12,7 +12,7 @@ from ibench.params.scenario import Scale
 from ibench.params.types import Commit, Name, Value
 from ibench.records import Closed
 
-__all__ = ["Isolation", "ModelSpec", "Profile", "QuestionsSpec"]
+__all__ = ["BaseProfile", "Isolation", "ModelSpec", "Profile", "QuestionsSpec"]
 
 
 class ModelSpec(Closed):
@@ -62,16 +62,26 @@ class Isolation(Closed):
     )
 
 
-class Profile(Closed):
-    """One study: everything that a run needs to know."""
+class BaseProfile(Closed):
+    """What the profile of any benchmark says; each benchmark's has more."""
 
     name: Name
     description: str
+    benchmark: str = Field(
+        default="inference", description="whose profile it is: a registered benchmark"
+    )
+
+
+class Profile(BaseProfile):
+    """One study of InferenceBench: everything that a run needs to know."""
+
     host: Name = Field(description="what it is measured on: params/hosts")
     model: str
     documents: Literal["stdlib", "longbench-v2"]
     documents_revision: Commit | None = None
-    scenarios: tuple[Literal["a", "b", "c", "d"], ...] = Field(min_length=1)
+    scenarios: tuple[Name, ...] = Field(
+        min_length=1, description="files of params/scenarios"
+    )
     seed_pairs: int = Field(ge=1, description="how many of the scenario's pairs")
     scale: dict[str, Scale] = Field(default_factory=dict)
     baseline_engine: str

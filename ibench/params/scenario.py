@@ -66,8 +66,9 @@ class Phase(Closed):
 class Scenario(Closed):
     """A serving scenario (paper Tables 1 and 7)."""
 
-    id: Literal["a", "b", "c", "d"]
+    id: Name
     name: str
+    title: str = Field(default="", description="of figures; by default id and name")
     mission: str
     input_tokens: int = Field(ge=1)
     output_tokens: int = Field(ge=1)
@@ -75,7 +76,7 @@ class Scenario(Closed):
     temperature: float = Field(ge=0)
     ignore_eos: bool
     max_model_tokens: int = Field(ge=2)
-    objective: Literal["ttft", "tpot", "request_rate", "balanced"]
+    objective: str = Field(description="one of metrics.objectives")
     phases: tuple[Phase, ...] = Field(min_length=1)
 
     def starts(self, *, replay: bool) -> tuple[int, ...]:

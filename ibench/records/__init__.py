@@ -13,6 +13,7 @@ from ibench.records.base import (
     model_base_name,
     sha256_of,
 )
+from ibench.records.kinds import Result, register_results
 from ibench.records.phases import (
     Calibration,
     ClientCost,
@@ -42,7 +43,6 @@ from ibench.records.results import (
     LaunchOutcome,
     Outcome,
     QualityVerdict,
-    Result,
     ScoreResult,
     Selection,
     StudyResult,
@@ -90,5 +90,6 @@ __all__ = [
     "Verdict",
     "canonical_json",
     "model_base_name",
+    "register_results",
     "sha256_of",
 ]

@@ -127,6 +127,10 @@ class PhaseSummary(Closed):
     token_rate_per_s: float
     goodput_per_s: float
     output_tokens: int
+    more: dict[str, float | Literal["inf"] | None] = Field(
+        default_factory=dict,
+        description="numbers of metrics.phase that have no field here, by name",
+    )
     cache_hit_rate: float | None = Field(
         default=None, description="cached share of the prompt tokens, where reported"
     )

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from ibench.records.base import Closed, Sha256
-from ibench.records.results import Result
+from ibench.records.kinds import Result
 
 __all__ = ["Provenance", "Record", "TableRef"]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
-from typing import Annotated, Literal, TypeAlias
+from typing import Literal
 
 from pydantic import Field
 
 from ibench.records.base import Closed, Sha256
+from ibench.records.kinds import register_results
 from ibench.records.phases import GpuUse, PhaseSummary
 
 __all__ = [
@@ -21,7 +22,6 @@ __all__ = [
     "LaunchOutcome",
     "Outcome",
     "QualityVerdict",
-    "Result",
     "ScoreResult",
     "Selection",
     "StudyResult",
@@ -303,7 +303,6 @@ class StudyResult(Closed):
     files: dict[str, Sha256]
 
 
-Result: TypeAlias = Annotated[
-    BaselineResult | Submission | Evidence | Verdict | ScoreResult | StudyResult,
-    Field(discriminator="kind"),
-]
+register_results(
+    BaselineResult, Submission, Evidence, Verdict, ScoreResult, StudyResult
+)

@@ -17,16 +17,15 @@ __all__ = [
     "command_line",
     "cpu_model",
     "descendants",
+    "first_outgoing_port",
     "has_variable",
     "is_alive",
     "kernel_id",
     "listening_ports",
     "mapped_files",
     "namespace_pid",
-    "outgoing_ports",
-    "pids",
     "started_ticks",
-]
+]  # fmt: skip
 
 _PROC = Path("/proc")
 _LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
@@ -39,11 +38,6 @@ def _read(*parts: str | int) -> str:
         return _PROC.joinpath(*map(str, parts)).read_text(errors="replace")
     except OSError:
         return ""
-
-
-def pids() -> list[int]:
-    """List every process that this one can see."""
-    return list(psutil.pids())
 
 
 def is_alive(pid: int) -> bool:
@@ -113,10 +107,9 @@ def cpu_model() -> str:
     return "unknown"
 
 
-def outgoing_ports() -> tuple[int, int]:
-    """First and last port of outgoing connections."""
-    low, high = (_read("sys/net/ipv4/ip_local_port_range") or "32768 60999").split()
-    return int(low), int(high)
+def first_outgoing_port() -> int:
+    """Lowest port of outgoing connections."""
+    return int((_read("sys/net/ipv4/ip_local_port_range") or "32768").split()[0])
 
 
 def listening_ports(pids: Iterable[int]) -> tuple[int, ...]:

@@ -15,18 +15,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+import psutil
+
 from ibench.errors import SandboxError
+from ibench.serving import linux
 from ibench.serving.containers import podman_stop
 from ibench.serving.limits import LimitWatch
-from ibench.serving.linux import (
-    command_line,
-    descendants,
-    has_variable,
-    is_alive,
-    namespace_pid,
-    outgoing_ports,
-    pids,
-)
 from ibench.serving.sandbox import (
     TOKEN_VARIABLE,
     Sandbox,
@@ -54,7 +48,7 @@ def free_port() -> int:
     Raises:
         SandboxError: a hundred ports in a row were taken.
     """
-    high, _ = outgoing_ports()
+    high = linux.first_outgoing_port()
     low = max(1024, high - 12000)
     for _ in range(100):
         port = low + secrets.randbelow(high - low)
@@ -158,12 +152,12 @@ class Process:
         Found by parenthood and by the token in their environment; the second also
         finds orphans of a process group.
         """
-        found = {self.pid, *descendants(self.pid)}
+        found = {self.pid, *linux.descendants(self.pid)}
         mark = f"{TOKEN_VARIABLE}={self._sandbox.token}"
-        found |= {pid for pid in pids() if has_variable(pid, mark)}
+        found |= {pid for pid in psutil.pids() if linux.has_variable(pid, mark)}
         # A child of a known process that lost both marks is still a known process.
         with self._seen_lock:  # the limit watch looks from its own thread
-            self._seen = {p for p in found | self._seen if is_alive(p)}
+            self._seen = {p for p in found | self._seen if linux.is_alive(p)}
             return tuple(sorted(self._seen))
 
     def _kill(self) -> None:
@@ -191,10 +185,10 @@ class Process:
         self._limits.stop()
         # bwrap would end its namespace at once on TERM and spoil the grace time.
         helpers = {self.pid} if self._kind == "bwrap" else set[int]()
-        targets = {p for p in self.members() if namespace_pid(p) != 1} - helpers
+        targets = {p for p in self.members() if linux.namespace_pid(p) != 1} - helpers
         _signal(targets, signal.SIGTERM)
         end = clock() + grace_s
-        while any(map(is_alive, targets)) and clock() < end:
+        while any(map(linux.is_alive, targets)) and clock() < end:
             self._popen.poll()
             sleep(_POLL_S)
         end = clock() + _KILL_WAIT_S
@@ -206,7 +200,8 @@ class Process:
             sleep(_POLL_S)
         if self._kind == "process_group":
             shutil.rmtree(private_root(self._sandbox, self._kind), ignore_errors=True)
-        return tuple(f"process {p}: {command_line(p)[:120]}" for p in self.members())
+        left = self.members()
+        return tuple(f"process {p}: {linux.command_line(p)[:120]}" for p in left)
 
 
 def _signal(targets: Iterable[int], number: signal.Signals) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -15,13 +15,6 @@ from ibench.analysis.costs import (
     price_sessions,
 )
 from ibench.analysis.exactness import timing_rows
-from ibench.analysis.figures import (
-    aggregate_figure,
-    convergence_figure,
-    found_figure,
-    outcome_figure,
-    scenario_figure,
-)
 from ibench.analysis.frames import (
     Columns,
     Run,
@@ -30,6 +23,7 @@ from ibench.analysis.frames import (
     run_row,
     trial_rows,
 )
+from ibench.analysis.report import Tables, drawn
 from ibench.analysis.runs import map_parts
 from ibench.analysis.scores import (
     aggregate_tables,
@@ -42,32 +36,13 @@ from ibench.files import file_sha256
 from ibench.methods.agents.links import read_head
 from ibench.metrics.intervals import t_interval
 from ibench.params.prices import latest_prices
-from ibench.records import StudyResult
+from ibench.records import BaselineResult, StudyResult
 from ibench.store import load_record
 from ibench.study.job import OpenJob
 
-__all__ = ["Tables", "aggregate", "columns_of", "iteration_logs"]
+__all__ = ["aggregate", "columns_of", "figures_of", "iteration_logs"]
 
 LOG_BYTES = 256 * 2**10
-
-
-@dataclass(frozen=True)
-class Tables:
-    """What the report shows."""
-
-    runs: pd.DataFrame
-    cells: pd.DataFrame
-    aggregate: pd.DataFrame
-    other_floor: pd.DataFrame
-    outcomes: pd.DataFrame
-    trials: pd.DataFrame
-    progress: pd.DataFrame
-    found: pd.DataFrame
-    baselines: pd.DataFrame
-    timing: pd.DataFrame
-    costs: pd.DataFrame
-    cost_text: str
-    host: dict[str, str]
 
 
 def columns_of(runs: Iterable[Run]) -> tuple[Columns, ...]:
@@ -117,6 +92,8 @@ def build_tables(job: OpenJob) -> Tables:
         costs=cost_table(costs, scores),
         cost_text=cost_paragraph(costs, prices),
         host=_host(job),
+        choices=choices,
+        budget_s=max(job.study.budget.search_s, job.study.budget.agent_s),
     )
 
 
@@ -148,7 +125,7 @@ def _baselines(job: OpenJob) -> pd.DataFrame:
         if cell.method != "baseline":
             continue
         result = load_record(job.study.root / cell.path / "baseline").result
-        if result.kind != "baseline":
+        if not isinstance(result, BaselineResult):
             raise TypeError(f"{cell.path}: not a baseline")
         spread = _relative_half_width(result.repeats, job)
         for phase in result.evidence.phases:
@@ -197,37 +174,33 @@ def aggregate(job: OpenJob) -> tuple[StudyResult, Tables]:
         frame.to_csv(out / f"{name}.csv", index=False, float_format="%.6g")
         job.keep(f"tables/{name}.csv")
     job.status.phase("figures")
-    budget = job.study.budget
-    draw = {
-        "aggregate": (
-            aggregate_figure(tables.aggregate, tables.cells),
-            tables.aggregate,
-        ),
-        "scenarios": (scenario_figure(tables.runs), tables.runs),
-        "outcomes": (outcome_figure(tables.outcomes), tables.outcomes),
-    }
-    if not tables.progress.empty:
-        limit = max(budget.search_s, budget.agent_s)
-        draw["convergence"] = (
-            convergence_figure(tables.progress, limit),
-            tables.progress,
-        )
-    if not tables.found.empty:
-        draw["found_vs_submitted"] = (found_figure(tables.found), tables.found)
-    for name, (figure, data) in draw.items():
-        save_figure(figure, data, job.folder / "figures", name)
+    files = {}
+    for entry in drawn(tables):
+        figure, data = entry.draw(tables), entry.data(tables)
+        save_figure(figure, data, job.folder / "figures", entry.name)
         for suffix in ("png", "pdf", "csv"):
-            job.keep(f"figures/{name}.{suffix}")
-    figures = {
-        f"{name}.{suffix}": file_sha256(job.folder / "figures" / f"{name}.{suffix}")
-        for name in draw
-        for suffix in ("png", "pdf", "csv")
-    }
+            name = f"{entry.name}.{suffix}"
+            job.keep(f"figures/{name}")
+            files[name] = file_sha256(job.folder / "figures" / name)
     counts = tables.runs.outcome.value_counts()
     result = StudyResult(
         runs=len(tables.runs),
         outcomes={str(k): int(v) for k, v in counts.items()},
         report="report.html",
-        files=figures,
+        files=files,
     )
     return result, tables
+
+
+def figures_of(job: OpenJob, tables: Tables, section: str) -> list[Any]:
+    """Figures of one section of the report with their captions, to be displayed."""
+    from IPython import display  # noqa: PLC0415 (notebooks only)
+
+    untyped: Any = display
+    shown: list[Any] = []
+    for entry in drawn(tables):
+        if entry.section == section:
+            path = job.folder / "figures" / f"{entry.name}.png"
+            shown.append(untyped.Image(path, width=entry.width))
+            shown.append(untyped.Markdown(entry.caption(tables)))
+    return shown

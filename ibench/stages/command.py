@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from typer import Argument, Option
 
-from ibench.params.options import NOTEBOOKS, PAPER, PUBLISHED, SCENARIO, ScenarioId
+from ibench.params.options import NOTEBOOKS, PAPER, PUBLISHED, SCENARIO
 from ibench.study.command import with_study
 from ibench.study.definition import Study
+from ibench.study.grid import FINAL, Grid
 from ibench.terminal import show
 
 __all__ = ["figures", "report", "score", "stage"]
@@ -18,7 +20,7 @@ __all__ = ["figures", "report", "score", "stage"]
 
 @with_study()
 def stage(
-    study: Study,
+    study: Grid[Any],
     job: str = Argument(help="Such as a/careful/21-1337/relaunch."),
     notebooks: Path = NOTEBOOKS,
 ) -> int:
@@ -31,11 +33,11 @@ def stage(
 
 
 @with_study()
-def report(study: Study) -> int:
+def report(study: Grid[Any]) -> int:
     """Write report.html from the executed aggregation notebook."""
     from ibench.stages.report import export_report  # noqa: PLC0415
 
-    path = export_report(study.jobs["aggregation"].folder, study.root / "report.html")
+    path = export_report(study.jobs[FINAL].folder, study.root / "report.html")
     show(f"report: {path}")
     return 0
 
@@ -59,16 +61,13 @@ def figures(
 def score(
     study: Study,
     target: str = Argument(help="Folder with start_server.sh, or a server's address."),
-    scenario: ScenarioId = SCENARIO,
-    baseline: bool = Option(
-        False, "--baseline", help="Measure the reference if needed."
-    ),
+    scenario: str = SCENARIO,
+    baseline: bool = Option(False, "--baseline", help="Measure a missing reference."),
     out: Path | None = Option(None, help="Folder for evidence; else RESULTS/scores."),
 ) -> int:
     """Score a launcher folder or a running server."""
     from ibench.load.lines import phase_table  # noqa: PLC0415
-    from ibench.stages.score import score as measure_score  # noqa: PLC0415
-    from ibench.stages.score import score_table  # noqa: PLC0415
+    from ibench.stages import score as scoring  # noqa: PLC0415
     from ibench.study.lock import allocated_gpus, announced, measuring  # noqa: PLC0415
     from ibench.study.make import SCORES  # noqa: PLC0415
 
@@ -77,8 +76,8 @@ def score(
     folder = out or own / f"{scenario}-{name}"
     gpus = allocated_gpus() if study.host.gpu else ()
     with measuring(study.results, gpus, announced(sys.stderr)):
-        found, phases = measure_score(
+        found, phases = scoring.score(
             study, target, scenario, folder.resolve(), with_baseline=baseline
         )
-    show(*map(phase_table, phases), score_table(found), found.model_dump_json())
+    show(*map(phase_table, phases), scoring.score_table(found), found.model_dump_json())
     return 0 if found.outcome == "ok" else 1

@@ -61,6 +61,7 @@ class Build:
         files = sorted(self.published.glob("*.csv"))
         files += [self.published / "schema.yaml"]
         files += sorted(f for pattern in CODE for f in PACKAGE.glob(pattern))
+        files += sorted((REPOSITORY / "params" / "scenarios").glob("*.yaml"))
         files += [self.lock] if self.lock.exists() else []
         return {f"{f.parent.name}/{f.name}": file_sha256(f) for f in files}
 

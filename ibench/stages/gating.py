@@ -8,7 +8,7 @@ from typing import Literal
 import httpx
 
 from ibench.errors import JudgeError
-from ibench.gates.judge import ask_judge
+from ibench.gates.judge import Ruling, ask_judge
 from ibench.records import BaselineResult, Evidence, Verdict
 from ibench.study.job import OpenJob
 from ibench.study.judging import open_case
@@ -50,9 +50,15 @@ def _ask(
     text = f"start_server.sh:\n{evidence.launcher}\n\nserver log:\n{tail}"
     try:
         with httpx.Client(timeout=120.0) as client:
-            label = ask_judge(
-                client, base_url=spec.url, model=spec.model, api_key=key, evidence=text
+            ruling = ask_judge(
+                client,
+                base_url=spec.url,
+                model=spec.model,
+                api_key=key,
+                evidence=text,
+                instructions=Ruling.instructions,
+                schema=Ruling,
             )
-            return label, ""
+            return ruling.label, ruling.reason
     except JudgeError as error:
         return "not_run", str(error)

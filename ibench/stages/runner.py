@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from ibench.errors import (
     InfrastructureError,
@@ -32,7 +33,7 @@ from ibench.errors import (
 from ibench.serving.linux import descendants
 from ibench.serving.sandbox import detect
 from ibench.store import RECORD, retire, run_id_on_disk
-from ibench.study.definition import NOTEBOOKS, Job, Study
+from ibench.study.grid import Grid, Job
 from ibench.study.lock import measuring
 from ibench.study.notebook import check_parameters
 from ibench.study.progress import CAN_SAVE, SAVE, Line, last_status
@@ -69,7 +70,7 @@ class StageRunner:
 
     def __init__(
         self,
-        study: Study,
+        study: Grid[Any],
         notebooks: Path,
         line: Line,
         clock: Callable[[], float] = time.monotonic,
@@ -91,7 +92,7 @@ class StageRunner:
             StageTimeoutError: the whole-run limit passed.
             StageError: the notebook failed, was stopped, or published no record.
         """
-        notebook = self.notebooks / NOTEBOOKS[job.stage]
+        notebook = self.notebooks / self.study.benchmark.notebooks[job.stage]
         parameters = check_parameters(notebook, job.parameters)
         if is_done(self.study, job):
             return

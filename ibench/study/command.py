@@ -6,11 +6,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from typer import Argument, Option
 
+from ibench.errors import ParameterError
 from ibench.params.options import CACHE, PARAMS, RESULTS, Run, parameter, replaced
+from ibench.study.benchmark import open_grid
 from ibench.study.definition import Study
+from ibench.study.grid import Grid
 from ibench.terminal import say, show
 
 __all__ = [
@@ -24,6 +28,8 @@ BIN = Path(sys.executable).parent
 def with_study(profile: str | None = None) -> Callable[[Run], Run]:
     """Give a command --profile, --params and --results in place of its ``study``.
 
+    A command whose ``study`` is a ``Grid`` takes profiles of every benchmark.
+
     Args:
         profile: the default; without one the option must be given.
     """
@@ -33,11 +39,34 @@ def with_study(profile: str | None = None) -> Callable[[Run], Run]:
         parameter("params", Path, PARAMS),
         parameter("results", Path, RESULTS),
     ]
-    return lambda command: replaced(command, "study", options, Study)
+
+    def decorate(command: Run) -> Run:
+        takes_any = "Grid" in str(command.__annotations__["study"])
+        build = open_grid if takes_any else open_study
+        return replaced(command, "study", options, build)
+
+    return decorate
+
+
+def open_study(profile: str, params: Path, results: Path) -> Study:
+    """Open a profile of InferenceBench.
+
+    Raises:
+        ParameterError: it is a profile of another benchmark.
+    """
+    grid = open_grid(profile, params, results)
+    if isinstance(grid, Study):
+        return grid
+    raise ParameterError(
+        grid.profile_path,
+        "benchmark",
+        grid.benchmark.name,
+        "this command knows studies of inference only",
+    )
 
 
 @with_study()
-def grid(study: Study) -> int:
+def grid(study: Grid[Any]) -> int:
     """Write make rules and set outdated stages aside."""
     from ibench.study.make import make_rules, retire_outdated  # noqa: PLC0415
 
@@ -113,7 +142,7 @@ def prepare(study: Study, cache: Path = CACHE) -> int:
 
 
 @with_study()
-def verify(study: Study) -> int:
+def verify(study: Grid[Any]) -> int:
     """Re-hash every finished stage."""
     from ibench.study.make import verify_all  # noqa: PLC0415
 
@@ -125,7 +154,7 @@ def verify(study: Study) -> int:
 
 
 @with_study()
-def crate(study: Study) -> int:
+def crate(study: Grid[Any]) -> int:
     """Export records, figures and provenance as an RO-Crate."""
     from ibench.study.crate import make_crate  # noqa: PLC0415
 

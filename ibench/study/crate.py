@@ -18,7 +18,7 @@ from rocrate.rocrate import ROCrate
 from ibench.errors import ParameterError
 from ibench.records import Record
 from ibench.store import RECORD, load_record
-from ibench.study.definition import Job, Study
+from ibench.study.grid import Grid, Job
 
 __all__ = ["PROFILE", "make_crate"]
 
@@ -37,7 +37,7 @@ _FORMATS = {
 }
 
 
-def make_crate(study: Study, out: Path) -> int:
+def make_crate(study: Grid[Any], out: Path) -> int:
     """Write the crate of every finished stage of a profile.
 
     Args:
@@ -73,7 +73,7 @@ def make_crate(study: Study, out: Path) -> int:
     return len(done)
 
 
-def _describe(crate: ROCrate, study: Study, records: list[Record]) -> None:
+def _describe(crate: ROCrate, study: Grid[Any], records: list[Record]) -> None:
     """Name, licence, profile: what the root entity must say."""
     last = max(r.provenance.ended_utc for r in records)
     crate.name = f"ibench study {study.profile.name}"
@@ -118,7 +118,7 @@ def _software(crate: ROCrate, record: Record) -> ContextEntity:
 
 def _add_stage(
     crate: ROCrate,
-    study: Study,
+    study: Grid[Any],
     job: Job,
     record: Record,
     software: ContextEntity,
@@ -164,7 +164,7 @@ def _add_stage(
 
 
 def _add_file(
-    crate: ROCrate, study: Study, path: Path, title: str, files: dict[Path, File]
+    crate: ROCrate, study: Grid[Any], path: Path, title: str, files: dict[Path, File]
 ) -> File:
     if path not in files:
         files[path] = crate.add_file(

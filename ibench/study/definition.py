@@ -1,18 +1,14 @@
-"""A study: one profile with every file it names, and the jobs that follow from it.
-
-The run id of a job is the SHA-256 of its spec, and a spec holds the run ids it builds
-on: a changed parameter changes the ids downstream of it, and nothing else.
-"""
+"""A study of InferenceBench: one profile with every file it names, as a grid."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ibench.errors import ParameterError, unknown_name
+from ibench.metrics.objectives import OBJECTIVES
 from ibench.params import (
     Agent,
     AgentMethod,
@@ -24,67 +20,28 @@ from ibench.params import (
     Profile,
     Scale,
     SearchSpace,
-    SeedPair,
 )
 from ibench.params.engines import Engine, load_engine
 from ibench.params.files import load_yaml, named
 from ibench.params.hosts import Host
-from ibench.records import Closed, Rendered
+from ibench.records import (
+    BaselineResult,
+    Closed,
+    Evidence,
+    ScoreResult,
+    StudyResult,
+    Submission,
+    Verdict,
+)
+from ibench.study.grid import Benchmark, Cell, Grid, Job
 
-__all__ = ["NOTEBOOKS", "Cell", "Job", "Study"]
+__all__ = ["INFERENCE", "Cell", "Job", "Study"]
 
-NOTEBOOKS = {
-    "baseline": "1_baseline.ipynb",
-    "submission": "2_agent_run.ipynb",
-    "relaunch": "3_relaunch_load_test.ipynb",
-    "gating": "4_gating.ipynb",
-    "aggregation": "5_aggregation.ipynb",
-}
 ModelT = TypeVar("ModelT", bound=Closed)
-MEASURED = ("baseline", "submission", "relaunch")
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One point of the grid: scenario, method (or the baseline), seed pair."""
-
-    scenario: str
-    method: str
-    seeds: SeedPair
-
-    @cached_property
-    def path(self) -> Path:
-        """Folder below the profile's results."""
-        return Path(self.scenario, self.method, self.seeds.label)
-
-
-@dataclass(frozen=True)
-class Job:
-    """One stage of one cell: what make builds, what the runner runs."""
-
-    stage: str
-    folder: Path
-    spec: dict[str, Any]
-    parameters: dict[str, str]
-    needs: tuple[Path, ...]
-    limit_s: float
-    exclusive: bool
-    cell: Cell | None
-    rendered: Rendered = field(default_factory=Rendered, repr=False, compare=False)
-
-    @cached_property
-    def run_id(self) -> str:
-        """SHA-256 of the spec; no time, host or path is in it."""
-        return self.rendered.sha256_of(self.spec)
-
-    @cached_property
-    def name(self) -> str:
-        """Readable id within the profile, for example ``a/careful/21-1337/gating``."""
-        return f"{self.cell.path}/{self.stage}" if self.cell else self.stage
-
-
-class Study:
-    """A profile with its files loaded and checked.
+class Study(Grid[Profile]):
+    """A profile of InferenceBench with its files loaded and checked.
 
     Args:
         profile: name of a file in ``params/profiles``.
@@ -97,18 +54,8 @@ class Study:
 
     def __init__(self, profile: str, params: Path, results: Path) -> None:
         """Load everything the profile names, so that no stage can fail on it later."""
-        self.params = params.resolve()
-        self.results = results.resolve()
-        self.profile_path = named(self.params / "profiles", profile)
-        self.profile: Profile = load_yaml(Profile, self.profile_path)
-        if self.profile.name != profile:
-            raise ParameterError(
-                self.profile_path, "name", self.profile.name, f"must be {profile!r}"
-            )
-        self.root = self.results / profile
+        super().__init__(Profile, profile, params, results)
         self._specs: dict[tuple[str, str, str], dict[str, Any]] = {}
-        self._rendered = Rendered()
-        self._rendered.keep(NOTEBOOKS)
         self.model = self._load(ModelSpec, "models", self.profile.model)
         self.host = self._load(Host, "hosts", self.profile.host)
         self.gates = self._load(Gates, "gates", self.profile.gates)
@@ -222,6 +169,9 @@ class Study:
 
     def _scenario(self, name: str) -> PaperScenario:
         scenario = self._load(PaperScenario, "scenarios", name)
+        if scenario.objective not in OBJECTIVES:
+            path = self.params / "scenarios" / f"{name}.yaml"
+            raise unknown_name(path, "objective", scenario.objective, OBJECTIVES)
         scale = self.profile.scale.get(name, Scale())
         for phase in scale.phases:
             if phase not in {p.name for p in scenario.phases}:
@@ -292,71 +242,41 @@ class Study:
                 for method in self.profile.methods:
                     yield Cell(name, method.name, seeds)
 
-    @cached_property
-    def jobs(self) -> dict[str, Job]:
-        """Every job by name, upstream before downstream."""
-        jobs: dict[str, Job] = {}
-        for cell in self.cells():
-            stages = (
-                ("baseline",)
-                if cell.method == "baseline"
-                else ("submission", "relaunch", "gating")
-            )
-            for stage in stages:
-                job = self._job(stage, cell, jobs)
-                jobs[job.name] = job
-        spec = {
-            "stage": "aggregation",
-            "inputs": {n: j.run_id for n, j in jobs.items() if j.stage != "submission"},
-            "statistics": self.profile.statistics.model_dump(mode="json"),
-        }
-        final = [j for j in jobs.values() if j.stage in ("baseline", "gating")]
-        jobs["aggregation"] = Job(
-            stage="aggregation",
-            folder=self.root / "aggregation",
-            spec=spec,
-            parameters=self._parameters(None),
-            needs=tuple(j.folder for j in final),
-            limit_s=self.profile.limits.aggregation_s,
-            exclusive=False,
-            cell=None,
-        )
-        return jobs
+    def stages(self, cell: Cell) -> tuple[str, ...]:
+        """Stages of one cell, upstream first."""
+        if cell.method == "baseline":
+            return ("baseline",)
+        return ("submission", "relaunch", "gating")
 
-    def _parameters(self, cell: Cell | None) -> dict[str, str]:
-        values = {
-            "profile": self.profile.name,
-            "params_dir": str(self.params),
-            "results_dir": str(self.results),
-        }
-        if cell:
-            values |= {"scenario": cell.scenario, "seeds": cell.seeds.label}
-            if cell.method != "baseline":
-                values["method"] = cell.method
-        return values
-
-    def _job(self, stage: str, cell: Cell, jobs: dict[str, Job]) -> Job:
-        needs: tuple[str, ...] = ()
+    def needs(self, stage: str, cell: Cell) -> tuple[str, ...]:
+        """Names of the jobs that a stage of a cell builds on."""
         if stage == "relaunch":
-            needs = (f"{cell.path}/submission",)
-        elif stage == "gating":
-            base = f"{cell.scenario}/baseline/{cell.seeds.label}"
-            needs = (f"{cell.path}/relaunch", f"{base}/baseline")
-        spec = {"stage": stage, **self._stage_spec(stage, cell)}
-        if stage != "gating":
-            spec["seed"] = cell.seeds.seed("dev" if stage == "submission" else "eval")
-        spec["inputs"] = {jobs[n].stage: jobs[n].run_id for n in needs}
-        return Job(
-            stage=stage,
-            folder=Path(self.root, cell.path, stage),
-            spec=spec,
-            parameters=self._parameters(cell),
-            needs=tuple(jobs[n].folder for n in needs),
-            limit_s=getattr(self.profile.limits, f"{stage}_s"),
-            exclusive=stage in MEASURED,
-            cell=cell,
-            rendered=self._rendered,
-        )
+            return (f"{cell.path}/submission",)
+        if stage == "gating":
+            base = Cell(cell.scenario, "baseline", cell.seeds)
+            return (f"{cell.path}/relaunch", f"{base.path}/baseline")
+        return ()
+
+    def final_needs(self, jobs: Mapping[str, Job]) -> list[Job]:
+        """Verdicts and what they divide by."""
+        return [j for j in jobs.values() if j.stage in ("baseline", "gating")]
+
+    def limit_s(self, stage: str) -> float:
+        """Seconds after which a stage is ended, as the profile says."""
+        limit_s: float = getattr(self.profile.limits, f"{stage}_s")
+        return limit_s
+
+    def spec(self, stage: str, cell: Cell | None) -> dict[str, Any]:
+        """Everything that decides a stage's result, but for what it builds on."""
+        if cell is None:
+            return {"statistics": self.profile.statistics.model_dump(mode="json")}
+        spec = self._stage_spec(stage, cell)
+        if stage == "gating":
+            return spec
+        return {
+            **spec,
+            "seed": cell.seeds.seed("dev" if stage == "submission" else "eval"),
+        }
 
     def _stage_spec(self, stage: str, cell: Cell) -> dict[str, Any]:
         """What all seed pairs share, made once: a big grid is mostly seed pairs."""
@@ -391,12 +311,26 @@ class Study:
             spec["repeats"] = profile.baseline_repeats
         return spec
 
-    def job(self, name: str) -> Job:
-        """Look a job up by name.
 
-        Raises:
-            ParameterError: this profile has no such job.
-        """
-        if name not in self.jobs:
-            raise unknown_name(self.profile_path, "job", name, self.jobs)
-        return self.jobs[name]
+INFERENCE = Benchmark(
+    name="inference",
+    open=Study,
+    notebooks={
+        "baseline": "1_baseline.ipynb",
+        "submission": "2_agent_run.ipynb",
+        "relaunch": "3_relaunch_load_test.ipynb",
+        "gating": "4_gating.ipynb",
+        "aggregation": "5_aggregation.ipynb",
+    },
+    results=(
+        BaselineResult,
+        Submission,
+        Evidence,
+        Verdict,
+        ScoreResult,
+        StudyResult,
+    ),
+    measured=frozenset({"baseline", "submission", "relaunch"}),
+)
+"""InferenceBench: the first benchmark of the workbench."""
+Study.benchmark = INFERENCE

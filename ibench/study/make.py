@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ibench.errors import CorruptResultError
 from ibench.files import write_atomic
 from ibench.store import RECORD, attempt_count, load_record, retire, verify
-from ibench.study.definition import Job, Study
+from ibench.study.grid import FINAL, Grid, Job
 from ibench.study.state import JobState, standings
 from ibench.terminal import Table
 
@@ -19,14 +20,14 @@ SCORES = "scores"
 """Folder below the results root of what ``score`` publishes."""
 
 
-def make_rules(study: Study, make_path: Path) -> None:
+def make_rules(study: Grid[Any], make_path: Path) -> None:
     """Write one make rule a record; targets are records, never notebooks.
 
     The file changes only when the grid does, so that make never runs on its account.
     """
     lines = [
         "# Written by `ibench grid`: one rule per record.",
-        f"all: {_target(study.jobs['aggregation'])}",
+        f"all: {_target(study.jobs[FINAL])}",
         ".PHONY: all",
         "",
     ]
@@ -48,7 +49,7 @@ def _record(folder: Path) -> str:
     return os.path.relpath(folder / RECORD)
 
 
-def retire_outdated(study: Study) -> list[str]:
+def retire_outdated(study: Grid[Any]) -> list[str]:
     """Set aside every stage whose parameters, inputs or notebook changed.
 
     Returns:
@@ -67,7 +68,7 @@ def retire_outdated(study: Study) -> list[str]:
     return moved
 
 
-def status_table(study: Study, states: Mapping[str, JobState]) -> Table:
+def status_table(study: Grid[Any], states: Mapping[str, JobState]) -> Table:
     """Make one row a job: done, missing, outdated or broken, with its attempts."""
     rows = []
     for job in study.jobs.values():
@@ -77,7 +78,7 @@ def status_table(study: Study, states: Mapping[str, JobState]) -> Table:
     return Table(("state", "job", "attempts"), rows, header=False)
 
 
-def verify_all(study: Study) -> tuple[int, list[str]]:
+def verify_all(study: Grid[Any]) -> tuple[int, list[str]]:
     """Re-hash every finished stage: how many there are, and every deviation.
 
     A stage that is intact but no longer belongs to what it was built on is named too.
@@ -97,10 +98,10 @@ def verify_all(study: Study) -> tuple[int, list[str]]:
     return len(done) + len(kept), lines
 
 
-def _is_of(folder: Path, study: Study) -> bool:
+def _is_of(folder: Path, study: Grid[Any]) -> bool:
     """Whether a score was taken with this profile; a broken one may be any's."""
     try:
         source = load_record(folder).provenance
     except CorruptResultError:
         return True
-    return source.parameters.get("profile") == study.profile.name
+    return bool(source.parameters.get("profile") == study.profile.name)

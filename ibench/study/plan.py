@@ -7,7 +7,6 @@ yet, times come from ``params/costs/<host>.yaml``, each number with its source.
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter, defaultdict
 from pathlib import Path
 from statistics import fmean
@@ -117,8 +116,10 @@ def stage_s(study: Study, job: Job, costs: Costs) -> float:
     load_s = _load_s(scenario, study.profile.measure.warmup_requests, costs)
     if job.stage == "relaunch":
         kind = study.method(job.cell.method).kind
-        load_s /= costs.speedup[kind][scenario.id]
-        asking_s /= max(1.0, costs.speedup[kind]["b"])
+        known = costs.speedup[kind]
+        # A scenario that nobody has measured is no faster than the slowest known.
+        load_s /= known.get(scenario.id, min(known.values()))
+        asking_s /= max(1.0, known["b"])
     return min(costs.launch_s + load_s + asking_s, job.limit_s)
 
 
@@ -164,7 +165,7 @@ def plan_parts(study: Study, plan: Plan) -> list[Part]:
             f" The pace was taken with {plan.costs.model}; this profile serves "
             f"{profile.model}, so read it as a rough guide."
         )
-    return [*parts, *textwrap.wrap(note, 88)]
+    return [*parts, note]
 
 
 def _row(name: str, plan: Plan, stages: tuple[str, ...], price: float) -> list[str]:
@@ -184,7 +185,7 @@ def _by_scenario(plan: Plan, price: float) -> list[str]:
     ]
     if not parts:
         return ["nothing is left to measure"]
-    lines = textwrap.wrap(f"left by scenario (dollars): {', '.join(parts)}", 88)
+    lines = [f"left by scenario (dollars): {', '.join(parts)}"]
     if plan.by_measured:
         lines.append(f"{plan.by_measured} jobs are taken to last as their like did")
     return lines

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ibench.files import write_atomic
 from ibench.store import ATTEMPTS, RECORD, read_head, verify
-from ibench.study.definition import Job
+from ibench.study.grid import Job
 
 __all__ = ["adopt"]
 

@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 from ibench import REPOSITORY
 from ibench.errors import CorruptResultError
 from ibench.files import file_sha256
 from ibench.store import RECORD, RecordHead, read_head
-from ibench.study.definition import NOTEBOOKS, Job, Study
+from ibench.study.grid import Grid, Job
 from ibench.study.notebook import code_sha256
 
 __all__ = [
@@ -51,13 +51,13 @@ class Standing(NamedTuple):
     why: str = ""
 
 
-def notebook_of(job: Job) -> Path | None:
+def notebook_of(study: Grid[Any], job: Job) -> Path | None:
     """The template that a stage runs; None for what no notebook runs."""
-    name = NOTEBOOKS.get(job.stage)
+    name = study.benchmark.notebooks.get(job.stage)
     return REPOSITORY / "notebooks" / name if name else None
 
 
-def inputs_of(study: Study, job: Job) -> dict[str, str]:
+def inputs_of(study: Grid[Any], job: Job) -> dict[str, str]:
     """Hash of every upstream record that is there, by its folder below the study."""
     return {
         folder.relative_to(study.root).as_posix(): file_sha256(folder / RECORD)
@@ -66,18 +66,18 @@ def inputs_of(study: Study, job: Job) -> dict[str, str]:
     }
 
 
-def standing(study: Study, job: Job) -> Standing:
+def standing(study: Grid[Any], job: Job) -> Standing:
     """Look at one job and the records it was built on, and no further up."""
     seen = _seen((str(job.folder), job.run_id))
     return _judged(study, job, seen, inputs_of(study, job))
 
 
-def is_done(study: Study, job: Job) -> bool:
+def is_done(study: Grid[Any], job: Job) -> bool:
     """Whether a job need not run; see ``standing``."""
     return standing(study, job).state == "done"
 
 
-def standings(study: Study) -> dict[str, Standing]:
+def standings(study: Grid[Any]) -> dict[str, Standing]:
     """Look at every job, each record read once; what is not done stales what follows.
 
     Returns:
@@ -96,13 +96,13 @@ def standings(study: Study) -> dict[str, Standing]:
     return found
 
 
-def job_states(study: Study) -> dict[str, JobState]:
+def job_states(study: Grid[Any]) -> dict[str, JobState]:
     """State of every job by its name; see ``standings``."""
     return {name: found.state for name, found in standings(study).items()}
 
 
 def map_jobs(
-    study: Study, look: Callable[[tuple[str, str]], SeenT]
+    study: Grid[Any], look: Callable[[tuple[str, str]], SeenT]
 ) -> dict[str, SeenT]:
     """Look at every job's folder, with its run id, on all cores if there are many."""
     jobs = [(str(job.folder), job.run_id) for job in study.jobs.values()]
@@ -122,7 +122,7 @@ def _seen(job: tuple[str, str]) -> RecordHead | str | None:
 
 
 def _judged(
-    study: Study,
+    study: Grid[Any],
     job: Job,
     seen: RecordHead | str | None,
     inputs: Mapping[str, str],
@@ -134,14 +134,14 @@ def _judged(
     if seen.run_id != job.run_id:
         return Standing("outdated", "its parameters changed since it ran")
     why = _changed_input(study, job, seen, inputs)
-    notebook = notebook_of(job)
+    notebook = notebook_of(study, job)
     if not why and notebook is not None and seen.notebook_sha256 != _code(notebook):
         why = f"the code of {notebook.name} changed since it ran"
     return Standing("stale", why) if why else Standing("done")
 
 
 def _changed_input(
-    study: Study, job: Job, seen: RecordHead, inputs: Mapping[str, str]
+    study: Grid[Any], job: Job, seen: RecordHead, inputs: Mapping[str, str]
 ) -> str:
     for folder in job.needs:
         place = folder.relative_to(study.root).as_posix()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -26,6 +27,10 @@ MODEL = "ibench/embedded-mistral"
 GOOD = [result(tokens=20) for _ in range(10)]
 
 
+def seen(made: Evidence, results: Sequence[RequestResult] = ()) -> integrity.Seen:
+    return integrity.Seen(made, results, GATES, MODEL, "model-dir")
+
+
 def fake_first(text: str, phase_name: str = "burst") -> RequestResult:
     """A chunk at once, then the true first token after 50 ms."""
     honest = result(ttft_ms=50, tpot_ms=2, tokens=10)
@@ -43,35 +48,33 @@ def fake_first(text: str, phase_name: str = "burst") -> RequestResult:
 
 @pytest.mark.parametrize("text", [" ", "\u200b", "\n", "The"])
 def test_a_fake_first_chunk_is_found(text: str) -> None:
-    found = integrity.first_chunk(evidence(), [fake_first(text)] * 5, GATES)
+    found = integrity.first_chunk(seen(evidence(), [fake_first(text)] * 5))
     assert found.status == "failed"
 
 
 def test_a_server_that_hangs_has_started_no_clock() -> None:
     hung = fake_first("The").model_copy(update={"failure": FailureKind.TIMEOUT})
-    found = integrity.first_chunk(evidence(), [hung] * 5, GATES)
+    found = integrity.first_chunk(seen(evidence(), [hung] * 5))
     assert found.status == "not_applicable"
     short = hung.model_copy(update={"failure": FailureKind.SHORT})
-    assert integrity.first_chunk(evidence(), [short] * 5, GATES).status == "failed"
+    assert integrity.first_chunk(seen(evidence(), [short] * 5)).status == "failed"
 
 
 def test_honest_streams_pass_also_when_they_begin_with_a_blank() -> None:
     blank = [r.model_copy(update={"first_text": "\n"}) for r in GOOD]
-    assert integrity.first_chunk(evidence(), blank, GATES).status == "passed"
+    assert integrity.first_chunk(seen(evidence(), blank)).status == "passed"
 
 
 def test_a_visible_stall_under_load_is_no_violation() -> None:
     busy = evidence(phases=(phase(concurrency=8),))
-    assert (
-        integrity.first_chunk(busy, [fake_first("The")] * 5, GATES).status == "passed"
-    )
-    assert integrity.first_chunk(busy, [fake_first(" ")] * 5, GATES).status == "failed"
+    assert integrity.first_chunk(seen(busy, [fake_first("The")] * 5)).status == "passed"
+    assert integrity.first_chunk(seen(busy, [fake_first(" ")] * 5)).status == "failed"
 
 
 def test_short_outputs_are_found() -> None:
     short = [result(failure=FailureKind.SHORT) for _ in range(2)]
-    assert integrity.output_length(evidence(), GOOD + short, GATES).status == "failed"
-    assert integrity.output_length(evidence(), GOOD, GATES).status == "passed"
+    assert integrity.output_length(seen(evidence(), GOOD + short)).status == "failed"
+    assert integrity.output_length(seen(evidence(), GOOD)).status == "passed"
 
 
 @pytest.mark.parametrize(
@@ -79,12 +82,12 @@ def test_short_outputs_are_found() -> None:
 )
 def test_usage_must_agree_with_the_text(factor: float, status: str) -> None:
     told = [r.model_copy(update={"usage_tokens": int(20 * factor)}) for r in GOOD]
-    assert integrity.usage_mismatch(evidence(), told, GATES).status == status
+    assert integrity.usage_mismatch(seen(evidence(), told)).status == status
 
 
 def test_no_usage_is_unknown_not_passed() -> None:
     silent = [r.model_copy(update={"usage_tokens": None}) for r in GOOD]
-    found = integrity.usage_mismatch(evidence(), silent, GATES)
+    found = integrity.usage_mismatch(seen(evidence(), silent))
     assert found.status == "not_applicable"
 
 
@@ -92,9 +95,9 @@ def test_no_usage_is_unknown_not_passed() -> None:
     "changes", [{"ttft_p50_s": 1e-5}, {"tpot_p50_s": 6.4e-9}, {"tpot_p50_s": 4e-5}]
 )
 def test_physical_floors(changes: dict[str, float]) -> None:
-    found = integrity.physical_floor(evidence(phases=(phase(**changes),)), [], GATES)
+    found = integrity.physical_floor(seen(evidence(phases=(phase(**changes),))))
     assert found.status == "failed"
-    assert integrity.physical_floor(evidence(), [], GATES).status == "passed"
+    assert integrity.physical_floor(seen(evidence(), [])).status == "passed"
 
 
 @pytest.mark.parametrize(
@@ -115,7 +118,7 @@ def test_the_served_model(names: tuple[str, ...], status: str) -> None:
         sandbox="bwrap",
         served_models=names,
     )
-    found = integrity.served_model(evidence(launch=launch), GOOD, MODEL, "model-dir")
+    found = integrity.served_model(seen(evidence(launch=launch), GOOD))
     assert found.status == status
 
 
@@ -133,7 +136,7 @@ def test_the_served_model(names: tuple[str, ...], status: str) -> None:
 def test_the_launcher_must_not_name_another_checkpoint(
     script: str, status: str
 ) -> None:
-    found = integrity.launcher_checkpoint(evidence(launcher=script), MODEL, "model-dir")
+    found = integrity.launcher_checkpoint(seen(evidence(launcher=script)))
     assert found.status == status
 
 

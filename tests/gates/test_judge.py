@@ -13,10 +13,18 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ibench.errors import JudgeError
-from ibench.gates.judge import ask_judge
+from ibench.gates.judge import Ruling, ask_judge
+from ibench.records import Closed
 from ibench.serving.processes import free_port
 
 KEY = "sk-planted-secret"
+
+
+def _ask(client: httpx.Client, url: str, key: str, evidence: str) -> Ruling:
+    return ask_judge(
+        client, url, "judge", key, evidence,
+        instructions=Ruling.instructions, schema=Ruling,
+    )  # fmt: skip
 
 
 async def chat(request: Request) -> Response:
@@ -27,10 +35,12 @@ async def chat(request: Request) -> Response:
     if evidence == "broken":
         return Response("not json")
     says = {
-        "good": "CLEAN. Nothing found.",
-        "bad": "Violation: fake chunk",
+        "good": '```json\n{"label": "clean", "reason": "nothing found"}\n```',
+        "bad": '{"label": "violation", "reason": "fake chunk"}',
         "odd": "Hm",
-        "negated": "Not clean",
+        "negated": '{"label": "not clean"}',
+        "more": '{"label": "clean", "score": 10}',
+        "patch": 'Here: {"technique": "caching", "lines": 3}',
     }
     message = {"role": "assistant", "content": says[evidence]}
     return JSONResponse({"choices": [{"message": message}]})
@@ -56,22 +66,43 @@ def url() -> Iterator[str]:
 )
 def test_labels(url: str, evidence: str, label: str) -> None:
     with httpx.Client() as client:
-        assert ask_judge(client, url, "judge", KEY, evidence) == label
+        assert _ask(client, url, KEY, evidence).label == label
 
 
 @pytest.mark.parametrize(
     ("evidence", "key"),
-    [("odd", KEY), ("negated", KEY), ("broken", KEY), ("good", "wrong-" + KEY)],
+    [
+        ("odd", KEY),
+        ("negated", KEY),
+        ("more", KEY),
+        ("broken", KEY),
+        ("good", "no" + KEY),
+    ],
 )
 def test_no_label_is_an_error_without_the_key(
     url: str, evidence: str, key: str
 ) -> None:
     with httpx.Client() as client, pytest.raises(JudgeError) as caught:
-        ask_judge(client, url, "judge", key, evidence)
+        _ask(client, url, key, evidence)
     assert KEY not in str(caught.value)
     assert caught.value.__suppress_context__ or caught.value.__cause__ is None
 
 
 def test_an_unreachable_judge_is_an_error() -> None:
     with httpx.Client() as client, pytest.raises(JudgeError, match="not reached"):
-        ask_judge(client, f"http://127.0.0.1:{free_port()}/v1", "judge", KEY, "good")
+        _ask(client, f"http://127.0.0.1:{free_port()}/v1", KEY, "good")
+
+
+class Technique(Closed):
+    """What another benchmark may ask its judge."""
+
+    technique: str
+    lines: int
+
+
+def test_another_benchmark_brings_its_own_schema(url: str) -> None:
+    with httpx.Client() as client:
+        answer = ask_judge(
+            client, url, "judge", KEY, "patch", instructions="What?", schema=Technique
+        )
+    assert (answer.technique, answer.lines) == ("caching", 3)

@@ -1,4 +1,4 @@
-"""``python -m ibench load``: any address, three files, one line for every mistake."""
+"""``ibench load``: any address, three files, one line for every mistake."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ import pytest
 
 from ibench.load.client import Finished
 from ibench.load.stopping import monitor
-from ibench.metrics.requests import ObjectiveKind
 from ibench.params import ClientSpec, Measure, Stopping
 
 MS = 1_000_000
@@ -27,7 +26,7 @@ def _settings(stopping: Stopping | None) -> Measure:
     )
 
 
-def _sent(kind: ObjectiveKind, *, ttft_sd: float, decode_sd: float) -> int:
+def _sent(kind: str, *, ttft_sd: float, decode_sd: float) -> int:
     """How many of 4,000 requests are sent, with these relative spreads."""
     enough = monitor(
         kind, _settings(Stopping(relative_half_width=0.02, minimum_requests=20))
@@ -55,7 +54,7 @@ def test_nothing_asked_nothing_watched() -> None:
     ],
 )
 def test_only_what_makes_the_objective_is_watched(
-    kind: ObjectiveKind, quiet: dict[str, float], noisy: dict[str, float]
+    kind: str, quiet: dict[str, float], noisy: dict[str, float]
 ) -> None:
     few, many = _sent(kind, **quiet), _sent(kind, **noisy)
     assert 20 <= few < 60

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from ibench.errors import MetricUndefinedError
 from ibench.metrics import requests as metrics
-from ibench.metrics.summary import Plan, summarize
+from ibench.metrics.objectives import OBJECTIVES, objective
+from ibench.metrics.phase import Plan
+from ibench.metrics.summary import summarize
 from ibench.records import Chunk, FailureKind, PhaseSummary, RequestResult
 from tests.factories import MS, phase, result
 
@@ -84,7 +86,7 @@ def test_a_hundred_quick_failures_are_no_throughput() -> None:
     assert metrics.request_rate_per_s(bad) == 0.0
     summary = summary_of(bad)
     with pytest.raises(MetricUndefinedError):
-        metrics.objective("request_rate", [summary])
+        objective("request_rate", [summary])
 
 
 def test_goodput_needs_both_objectives_from_the_schedule() -> None:
@@ -143,18 +145,16 @@ def test_an_added_failure_never_raises_a_rate_or_enters_a_latency(
 def test_objectives_of_the_four_scenarios() -> None:
     one = phase(ttft_p50_s=0.02, tpot_p50_s=0.005, request_rate_per_s=4.0)
     two = phase(request_rate_per_s=9.0)
-    assert metrics.objective("ttft", [one]) == pytest.approx(50)
-    assert metrics.objective("tpot", [one]) == pytest.approx(200)
-    assert metrics.objective("request_rate", [one, two]) == pytest.approx(6)
-    assert metrics.objective("balanced", [one]) == pytest.approx(
-        math.cbrt(50 * 200 * 4)
-    )
+    assert objective("ttft", [one]) == pytest.approx(50)
+    assert objective("tpot", [one]) == pytest.approx(200)
+    assert objective("request_rate", [one, two]) == pytest.approx(6)
+    assert objective("balanced", [one]) == pytest.approx(math.cbrt(50 * 200 * 4))
 
 
-@pytest.mark.parametrize("kind", ["ttft", "tpot", "request_rate", "balanced"])
+@pytest.mark.parametrize("kind", OBJECTIVES)
 def test_an_objective_without_completed_requests_is_undefined(
-    kind: metrics.ObjectiveKind,
+    kind: str,
 ) -> None:
     empty = phase(completed=0, ttft_p50_s=None, tpot_p50_s=None, request_rate_per_s=0.0)
     with pytest.raises(MetricUndefinedError):
-        metrics.objective(kind, [empty])
+        objective(kind, [empty])

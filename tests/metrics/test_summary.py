@@ -7,7 +7,8 @@ import re
 import pytest
 
 from ibench.load.lines import phase_table
-from ibench.metrics.summary import Plan, client_health, summarize
+from ibench.metrics.phase import Plan
+from ibench.metrics.summary import client_health, summarize
 from ibench.params import ClientSpec
 from ibench.records import Calibration, ClientCost, FailureKind, RequestResult
 from ibench.terminal import plain

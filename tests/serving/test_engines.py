@@ -96,7 +96,11 @@ def test_order_of_keys_does_not_matter() -> None:
 
 @pytest.mark.parametrize(
     ("config", "key"),
-    [({"batc": 1}, "batc"), ({"batch": True}, "batch"), ({"graphs": "yes"}, "graphs")],
+    [
+        ({"batc": 1}, "config"),
+        ({"batch": True}, "batch"),
+        ({"graphs": "yes"}, "graphs"),
+    ],
 )
 def test_wrong_configurations(config: dict[str, Setting], key: str) -> None:
     with pytest.raises(ParameterError) as raised:

@@ -1,4 +1,4 @@
-"""``python -m ibench score``: a launcher folder or a running server, one line."""
+"""``ibench score``: a launcher folder or a running server, one line."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_folder_beside_a_baseline_measured_here(
     assert found["correct"] == found["baseline_correct"] > 0
     text = "\n".join(table)
     assert "TTFT p50" in text
-    assert f"speedup   {found['speedup']:.2f}x" in text
+    assert f"speedup    {found['speedup']:.2f}x" in text
     assert (tmp_path / "requests.parquet").is_file()
     assert (tmp_path / "baseline" / "answers.parquet").is_file()
     record = load_record(tmp_path)

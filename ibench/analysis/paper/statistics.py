@@ -20,7 +20,6 @@ __all__ = [
     "performance_profiles",
     "probability_of_improvement",
     "rank_intervals",
-    "resampled_draws",
 ]
 
 LEVELS = (0.025, 0.975)
@@ -59,32 +58,6 @@ def parametric_draws(cells: pd.DataFrame, draws: int, seed: int) -> Draws:
     rng = np.random.default_rng(seed)
     normal = rng.standard_normal((draws, *mean.shape, n))
     values = np.exp(location[..., None] + np.sqrt(variance)[..., None] * normal)
-    return Draws(methods, values)
-
-
-def resampled_draws(runs: pd.DataFrame, draws: int, seed: int) -> Draws:
-    """Resample seed pairs within method and scenario (stratified bootstrap).
-
-    Args:
-        runs: columns method, scenario, speedup; as many runs in every cell.
-        draws: how many.
-        seed: of the generator.
-    """
-    methods = tuple(dict.fromkeys(runs.method))
-    scenarios = sorted(runs.scenario.unique())
-    table = np.array(
-        [
-            [
-                runs[(runs.method == m) & (runs.scenario == s)].speedup.to_numpy(float)
-                for s in scenarios
-            ]
-            for m in methods
-        ]
-    )
-    rng = np.random.default_rng(seed)
-    n = table.shape[2]
-    picks = rng.integers(0, n, size=(draws, *table.shape))
-    values = np.take_along_axis(np.broadcast_to(table, picks.shape), picks, axis=3)
     return Draws(methods, values)
 
 

@@ -53,7 +53,7 @@ def main() -> int:
         return 1
     best_value, floor = base["objective"], ACCURACY_KEPT * base["accuracy"]
     log.write(best, base, "baseline")
-    for name in ORDER[scenario["objective"]]:
+    for name in ORDER.get(scenario["objective"], tuple(CHANGES)):
         if seconds_left(folder) < SAFETY * longest_s:
             log.note(f"stopped: {seconds_left(folder):.0f} s left, a trial needs more")
             break

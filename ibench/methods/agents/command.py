@@ -44,17 +44,27 @@ def agents(
     if install and dry_run:
         raise ParameterError("agents", "--install", True, "not with --dry-run")
     folder, programs = params / "agents", cache.absolute() / "agents"
-    paths = [named(folder, n) for n in agent or ()] or sorted(folder.glob("*.yaml"))
+    names = agent or sorted(p.stem for p in folder.glob("*.yaml"))
+    known = {name: named(folder, name) for name in names}
     if install:
         python = find_pythons().get("3.12")
         install_harbor(programs, (folder / "harbor.lock").absolute(), python, show)
-    work = _install if install else _rehearse if dry_run else None
-    known = [(load_yaml(Agent, path), path) for path in paths]
-    if work is not None:
-        return 0 if all([work(spec, programs, path) for spec, path in known]) else 2
-    rows = [(spec.name, _state(spec, programs, str(path))) for spec, path in known]
-    show(Table(("agent", "state"), rows, header=False))
-    return 0
+    failed, rows = 0, []
+    for name, path in known.items():
+        spec = load_yaml(Agent, path)
+        try:
+            if install and spec.harbor is not None:
+                install_cli(spec, programs, folder.absolute(), show)
+            elif dry_run:
+                show(f"== {name}", *rehearse(spec, programs, str(path)))
+            elif not install:
+                rows.append((name, _state(spec, programs, str(path))))
+        except IbenchError as error:
+            # One that failed does not keep the others from theirs.
+            show(f"{name}: {error}")
+            failed += 1
+    show(*([Table(("agent", "state"), rows, header=False)] if rows else []))
+    return 2 if failed else 0
 
 
 @with_study()
@@ -69,29 +79,6 @@ def sessions(
     else:
         show(*view_lines(watched(study)))
     return 0
-
-
-def _rehearse(agent: Agent, cache: Path, path: Path) -> bool:
-    """Show what would run, or why nothing can; whether there was something to show."""
-    try:
-        lines = rehearse(agent, cache, str(path))
-    except IbenchError as error:
-        show(f"== {agent.name}", f"no rehearsal: {error}")
-        return False
-    show(f"== {agent.name}", *lines)
-    return True
-
-
-def _install(agent: Agent, cache: Path, path: Path) -> bool:
-    """Whether it worked; one that failed does not keep the others from theirs."""
-    if agent.harbor is None:
-        return True
-    try:
-        install_cli(agent, cache, path.parent.absolute(), show)
-    except IbenchError as error:
-        show(f"{agent.name}: {error}")
-        return False
-    return True
 
 
 def _state(agent: Agent, cache: Path, source: str) -> str:

@@ -34,8 +34,8 @@ __all__ = [
     "Turn",
     "TurnKind",
     "classify",
-    "continuation_text",
     "needs_a_person",
+    "time_left",
     "without_answer",
 ]
 
@@ -188,14 +188,11 @@ def needs_a_person(turn: Turn) -> bool:
     return kind in INFRASTRUCTURE and kind not in (*_TRANSIENT, "driver_lost")
 
 
-def continuation_text(left_s: float) -> str:
-    """Tell an agent how much is left."""
+def time_left(left_s: float) -> str:
+    """Tell an agent that stopped early how much of its budget is left."""
     minutes, seconds = divmod(int(left_s), 60)
     return (
-        f"You stopped, and {minutes} minutes {seconds} seconds of your budget are "
-        "left. Go on: look for what still makes the server faster, measure it, and "
-        "keep start_server.sh working. The task is in task.md; ./timer.sh prints the "
-        "time left."
+        f"You stopped, and {minutes} minutes {seconds} seconds of your budget are left."
     )
 
 

@@ -16,7 +16,7 @@ from ibench.methods.agents.continuation import (
     Rules,
     Turn,
     classify,
-    continuation_text,
+    time_left,
     without_answer,
 )
 from ibench.methods.agents.driver import Driver, Usage
@@ -87,6 +87,7 @@ def run_session(
     budget_s: float,
     grace_s: float,
     rules: Continuation,
+    remind: Callable[[float], str] = time_left,
     saved: Saved | None = None,
     preempted: Callable[[], bool] = lambda: False,
     stopped: Callable[[], bool] = lambda: False,
@@ -107,6 +108,7 @@ def run_session(
         budget_s: wall-clock seconds on the monotonic clock, all lives together.
         grace_s: TERM to KILL.
         rules: what follows when it stops early.
+        remind: writes its next instruction then, given the seconds left.
         saved: an earlier life of this session.
         preempted: asked often; True ends this life and keeps the session.
         stopped: asked often; True ends the session with what it has.
@@ -128,7 +130,7 @@ def run_session(
         start_clock(workspace, clock.started_ns, budget_s)
         try:
             ends = _Ends(preempted, stopped)
-            run = _Turns(driver, task, rules, state, clock, ends, keep, sleep)
+            run = _Turns(driver, (task, remind), rules, state, clock, ends, keep, sleep)
             outcome = run.until_over()
         finally:
             if preempted():
@@ -220,7 +222,7 @@ class _Turns:
     def __init__(
         self,
         driver: Driver,
-        task: str,
+        told: tuple[str, Callable[[float], str]],
         rules: Continuation,
         saved: Saved,
         clock: _Clock,
@@ -228,7 +230,8 @@ class _Turns:
         keep: Callable[[Saved], None],
         sleep: Callable[[float], None],
     ) -> None:
-        self._driver, self._task, self._saved = driver, task, saved
+        self._driver, self._saved = driver, saved
+        self._task, self._remind = told
         self._clock, self._ends, self._sleep = clock, ends, sleep
         self._keep, self._kept_s = keep, float("-inf")
         counts = Counts(saved.fresh_starts, saved.idle, saved.refusals, saved.failures)
@@ -263,7 +266,7 @@ class _Turns:
 
     def _begin(self, action: str) -> None:
         resume = action == "resume" and self._talking and self._driver.resumable
-        text = continuation_text(self._clock.left_s())
+        text = self._remind(self._clock.left_s())
         if not resume:
             # A new conversation knows nothing of the folder's history.
             text = f"{self._task}\n\n{text}" if self._turns else self._task

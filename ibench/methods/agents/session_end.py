@@ -13,12 +13,11 @@ from ibench.files import file_sha256
 from ibench.methods.agents.links import drop_links, remove, reopen
 from ibench.methods.agents.saved import Ended
 from ibench.methods.agents.saving import read_evaluations, save_session
-from ibench.methods.agents.workspace import evaluator_hashes, take_submission
+from ibench.methods.agents.workspace import Workspace
 from ibench.methods.folder import submission
 from ibench.records import Submission
 from ibench.serving.launch import LAUNCHER
 from ibench.study.job import OpenJob
-from ibench.workloads.hub.snapshot import changed_files
 
 __all__ = ["BEFORE", "ENDED", "take_session"]
 
@@ -28,7 +27,12 @@ NEVER_KEPT = ("home", "shown", "state")
 
 
 def take_session(
-    job: OpenJob, ended: Ended, secrets: Sequence[str], root: Path, target: Path
+    job: OpenJob,
+    workspace: Workspace,
+    ended: Ended,
+    secrets: Sequence[str],
+    root: Path,
+    target: Path,
 ) -> Submission:
     """Save what is kept, copy the submission, read the evaluations the agent ran.
 
@@ -37,6 +41,7 @@ def take_session(
 
     Args:
         job: the stage.
+        workspace: knows what is the submission in it.
         ended: how the session ended.
         secrets: values known to be secret.
         root: the session's working folder.
@@ -46,22 +51,20 @@ def take_session(
     reopen(root)
     for name in NEVER_KEPT:
         remove(root / name)
-    workspace = root / "workspace"
+    folder = root / "workspace"
     ended = _cleaned(job, ended, secrets, root)
     before = json.loads((root / BEFORE).read_text())
-    stub = before.pop(LAUNCHER)
-    left_out = take_submission(workspace, target)
-    changed = changed_files(before, evaluator_hashes(workspace))
-    evaluations, broken = read_evaluations(workspace / "evaluations.jsonl")
+    taken = workspace.take(folder, target, before)
+    evaluations, broken = read_evaluations(folder / "evaluations.jsonl")
     job.save("evaluations", evaluations)
     launcher = target / LAUNCHER
     shipped = file_sha256(launcher) if launcher.is_file() else None
     full = [e for e in evaluations if e.objective is not None and not e.quick]
     of_shipped = [e for e in full if e.launcher_sha256 == shipped]
     facts = ended.model_dump() | {
-        "outcome": "no_launcher" if shipped in (None, stub) else ended.outcome,
-        "warnings": (*ended.warnings, *left_out, *broken),
-        "evaluator_changed": changed | ended.evaluator_changed,
+        "outcome": "no_launcher" if taken.is_untouched else ended.outcome,
+        "warnings": (*ended.warnings, *taken.left_out, *broken),
+        "evaluator_changed": taken.changed | ended.evaluator_changed,
     }
     made = submission(
         job,

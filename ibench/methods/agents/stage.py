@@ -7,11 +7,9 @@ import os
 from pathlib import Path
 
 from ibench.errors import AccessError, InfrastructureError, PreemptedError
-from ibench.files import file_sha256
 from ibench.methods.agents.access import Access, resolve_access
 from ibench.methods.agents.continuation import needs_a_person
 from ibench.methods.agents.driver import Driver, ScriptDriver
-from ibench.methods.agents.evaluator import EvaluatorConfig
 from ibench.methods.agents.harbor import HarborDriver
 from ibench.methods.agents.install import find
 from ibench.methods.agents.links import own_path, remove, reopen, shown
@@ -19,19 +17,13 @@ from ibench.methods.agents.places import Places
 from ibench.methods.agents.preemption import preemptible
 from ibench.methods.agents.saved import Ended, Saved
 from ibench.methods.agents.saving import save_session
+from ibench.methods.agents.server_workspace import ServerWorkspace
 from ibench.methods.agents.session import Session, run_session
 from ibench.methods.agents.session_end import BEFORE, ENDED, take_session
-from ibench.methods.agents.task import task_text, warm_start
-from ibench.methods.agents.workspace import (
-    FIXED,
-    build_workspace,
-)
+from ibench.methods.agents.workspace import Workspace
 from ibench.params import Agent, AgentMethod
 from ibench.records import Submission
-from ibench.serving.launch import LAUNCHER
-from ibench.serving.processes import free_port
 from ibench.serving.sandbox import PROCESS_GROUP_WARNING, Sandbox, SandboxKind
-from ibench.study.draw import development
 from ibench.study.job import OpenJob
 from ibench.study.live import sandbox_of
 from ibench.study.progress import STOP
@@ -59,27 +51,32 @@ def session_submission(job: OpenJob, method: AgentMethod, target: Path) -> Submi
     source = str(job.study.params / "agents" / f"{agent.name}.yaml")
     access = resolve_access(agent, os.environ, source)
     root = job.study.root / ".work" / job.job.run_id[:12]
+    workspace = ServerWorkspace(job, method)
     ended = Ended.read(root / ENDED) if (root / "workspace").is_dir() else None
     if ended is None:
-        ended = _live(job, method, access, root, source)
-    return take_session(job, ended, access.values, root, target)
+        ended = _live(job, method, workspace, access, root, source)
+    return take_session(job, workspace, ended, access.values, root, target)
 
 
 def _live(
-    job: OpenJob, method: AgentMethod, access: Access, root: Path, source: str
+    job: OpenJob,
+    method: AgentMethod,
+    workspace: Workspace,
+    access: Access,
+    root: Path,
+    source: str,
 ) -> Ended:
     """Run the session, or go on with it, until it is over."""
-    study, budget = job.study, job.study.budget
-    agent = study.method_agent(method)
+    budget, agent = job.study.budget, job.study.method_agent(method)
     saved = _earlier_life(root)
     if saved is None:
         remove(root)
         root.mkdir(mode=0o700, parents=True)  # until the end it may hold a login
-        _lay_out(job, method, root)
+        _lay_out(workspace, root)
     else:
         reopen(root)
     places, base = Places.below(root), job.assets.checked_model()
-    kind, driver = _driver(job, agent, access, places, source)
+    kind, driver = _driver(job, workspace, agent, access, places, source)
     left_s = budget.agent_s - (saved.used_s if saved else 0.0)
     job.status.phase("agent session", left_s)
     stop = job.folder / STOP
@@ -88,10 +85,11 @@ def _live(
         session = run_session(
             driver,
             root / "workspace",
-            _task(job, method, root),
+            _task(workspace, root),
             budget_s=budget.agent_s,
             grace_s=budget.grace_s,
             rules=agent.continuation,
+            remind=workspace.reminder,
             saved=saved,
             preempted=preempted,
             stopped=stop.exists,
@@ -114,10 +112,17 @@ def _earlier_life(root: Path) -> Saved | None:
     return saved if (root / "workspace").is_dir() else None
 
 
-def _task(job: OpenJob, method: AgentMethod, root: Path) -> str:
+def _lay_out(workspace: Workspace, root: Path) -> None:
+    task = workspace.task()
+    (root / TASK).write_text(task)
+    before = workspace.lay_out(root / "workspace", task)
+    (root / BEFORE).write_text(json.dumps(before))
+
+
+def _task(workspace: Workspace, root: Path) -> str:
     """Read what the agent was told first; what lies in its workspace is its own."""
     path = root / TASK
-    return path.read_text() if path.is_file() else task_text(job, method)
+    return path.read_text() if path.is_file() else workspace.task()
 
 
 def _ended(job: OpenJob, session: Session, kind: SandboxKind, base: Snapshot) -> Ended:
@@ -159,19 +164,19 @@ def _unfinished(job: OpenJob, session: Session) -> Exception:
 
 
 def _driver(
-    job: OpenJob, agent: Agent, access: Access, places: Places, source: str
+    job: OpenJob,
+    workspace: Workspace,
+    agent: Agent,
+    access: Access,
+    places: Places,
+    source: str,
 ) -> tuple[SandboxKind, Driver]:
     kind, house = sandbox_of(job)
     sandbox = Sandbox(
         workdir=places.home.parent / "workspace",
         read_only=(job.assets.model_dir,),
-        fixed=FIXED,
-        env={
-            "HOST": "127.0.0.1",
-            "PORT": str(free_port()),
-            "MODEL_PATH": str(job.assets.model_dir),
-            "MODEL_ID": job.study.model.model_id,
-        },
+        fixed=workspace.fixed,
+        env=workspace.environment(),
         network=agent.network,
         **house.model_dump(),
     )
@@ -182,35 +187,6 @@ def _driver(
     return kind, HarborDriver(
         agent.harbor, installed, access, sandbox, kind, places, name
     )
-
-
-def _lay_out(job: OpenJob, method: AgentMethod, root: Path) -> None:
-    study, scenario = job.study, job.scenario.workload
-    drawn = development(job)
-    config = EvaluatorConfig(
-        scenario=scenario,
-        measure=study.profile.measure,
-        development_seed=drawn.seed,
-        quick_requests=study.budget.trial_requests,
-        question_concurrency=study.profile.questions.concurrency,
-        model_dir=str(job.assets.model_dir),
-        model_id=study.model.model_id,
-    )
-    workspace, task = root / "workspace", task_text(job, method)
-    (root / TASK).write_text(task)
-    hashes = build_workspace(
-        workspace,
-        config,
-        drawn.requests,
-        drawn.warmup,
-        drawn.questions,
-        task,
-    )
-    warm_start(job, method, workspace)
-    # A stub that was never touched is no launcher; a working one that was not, is.
-    is_stub = method.warm_engine is None
-    hashes[LAUNCHER] = file_sha256(workspace / LAUNCHER) if is_stub else ""
-    (root / BEFORE).write_text(json.dumps(hashes))
 
 
 def _changed_base(model_dir: Path, before: Snapshot) -> dict[str, str]:

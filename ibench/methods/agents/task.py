@@ -12,7 +12,8 @@ from ibench.params.engines import load_engine
 from ibench.serving.engines import launcher_script
 from ibench.serving.environments import built
 from ibench.serving.launch import LAUNCHER
-from ibench.study.job import OpenJob, describe_host
+from ibench.study.job import OpenJob
+from ibench.study.stage import describe_host
 
 __all__ = ["ORIGINAL", "budget_text", "task_text", "warm_start"]
 

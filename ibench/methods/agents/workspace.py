@@ -8,8 +8,9 @@ import os
 import shutil
 import stat
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 from ibench.errors import ParameterError
 from ibench.files import file_sha256
@@ -27,6 +28,8 @@ from ibench.workloads import write_questions, write_requests
 __all__ = [
     "FIXED",
     "HARNESS_FILES",
+    "Taken",
+    "Workspace",
     "build_workspace",
     "evaluator_hashes",
     "render_prompt",
@@ -52,6 +55,47 @@ LINK_FROM_BYTES = 2**20
 # Far below what a system allows: copies have longer paths, and nest calls.
 LONGEST_PATH_BYTES = 512
 _SESSION_ONLY = {"server.log", "__pycache__", "dev", *HARNESS_FILES}
+
+
+class Taken(NamedTuple):
+    """What was taken out of a workspace.
+
+    Attributes:
+        changed: files that the agent had to leave alone, with their new hash.
+        left_out: what was not copied, a sentence each.
+        is_untouched: there is nothing of the agent's in it.
+    """
+
+    changed: dict[str, str]
+    left_out: list[str]
+    is_untouched: bool
+
+
+class Workspace(Protocol):
+    """What a benchmark lays out for an agent, and takes back when it is over.
+
+    Sessions know nothing else of a benchmark: the clock, the turns, preemption,
+    redaction and what they cost are the same for all.
+    """
+
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """Names in the workspace that the sandbox shows read-only."""
+
+    def task(self) -> str:
+        """Write the agent's first instruction."""
+
+    def lay_out(self, folder: Path, task: str) -> dict[str, str]:
+        """Fill an empty folder; return the hashes that ``take`` compares with."""
+
+    def environment(self) -> dict[str, str]:
+        """Variables of the agent's sandbox."""
+
+    def reminder(self, left_s: float) -> str:
+        """Tell an agent that stopped early what is left, and what to do with it."""
+
+    def take(self, folder: Path, target: Path, before: Mapping[str, str]) -> Taken:
+        """Copy the submission out of a workspace; ``before`` is of ``lay_out``."""
 
 
 def render_prompt(template: str, values: dict[str, str], source: str) -> str:

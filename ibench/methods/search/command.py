@@ -11,7 +11,7 @@ from typer import Option
 from ibench import REPOSITORY
 from ibench.errors import ParameterError, StageError, UserError
 from ibench.params import SearchMethod
-from ibench.params.options import SCENARIO, ScenarioId
+from ibench.params.options import SCENARIO
 from ibench.study.command import BIN, with_study
 from ibench.study.definition import Study
 from ibench.terminal import say, show
@@ -27,7 +27,7 @@ def search(
     study: Study,
     engine: str = Option(help="A file of search/; joint searches several engines."),
     sampler: Sampler = Option("tpe", help="What proposes trials."),
-    scenario: ScenarioId = SCENARIO,
+    scenario: str = SCENARIO,
     rule: Rule = Option("plain", help="How much a trial measures."),
     eta: int = Option(3, help="Halving: one trial in eta is measured on."),
     budget_s: float | None = Option(None, help="Seconds; else the profile's."),

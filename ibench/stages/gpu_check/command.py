@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, TypeVar, get_args
 
 from typer import Option
 
 from ibench.errors import ParameterError, unknown_name
+from ibench.params.engines import Engine, load_engine
 from ibench.params.options import CACHE, PARAMS, RESULTS
+from ibench.stages.gpu_check.lines import check_parts
+from ibench.stages.gpu_check.record import RECORD
+from ibench.stages.gpu_check.settings import (
+    GpuCheck,
+    ScenarioId,
+    load_settings,
+    shortened,
+)
+from ibench.stages.gpu_check.task import Check, Task
 from ibench.terminal import show
-
-if TYPE_CHECKING:
-    from ibench.params import Scenario
-    from ibench.params.engines import Engine
-    from ibench.stages.gpu_check.settings import EngineRun, GpuCheck, ScenarioId
-    from ibench.stages.gpu_check.shape import Shape
-    from ibench.stages.gpu_check.task import Task
 
 __all__ = ["gpu_check"]
 
-_SCENARIOS: tuple[ScenarioId, ...] = ("a", "b", "c", "d")
+NameT = TypeVar("NameT", bound=str)
+_SCENARIOS: tuple[ScenarioId, ...] = get_args(ScenarioId)
 
 
 def gpu_check(
@@ -35,11 +39,7 @@ def gpu_check(
 ) -> int:
     """Measure a GPU against the paper and its own roofline."""
     from ibench.stages.gpu_check.hardware import find_machine  # noqa: PLC0415
-    from ibench.stages.gpu_check.lines import check_parts  # noqa: PLC0415
-    from ibench.stages.gpu_check.record import RECORD  # noqa: PLC0415
     from ibench.stages.gpu_check.run import run_check  # noqa: PLC0415
-    from ibench.stages.gpu_check.settings import load_settings  # noqa: PLC0415
-    from ibench.stages.gpu_check.task import Check  # noqa: PLC0415
 
     params = params.resolve()
     settings = load_settings(params)
@@ -72,9 +72,6 @@ def _tasks(
     scenarios: str | None,
 ) -> tuple[tuple[Engine, ...], tuple[Task, ...]]:
     """Engines of the settings, and what those that were asked for have to do."""
-    from ibench.params.engines import load_engine  # noqa: PLC0415
-    from ibench.stages.gpu_check.task import Task  # noqa: PLC0415
-
     path = params / "gpu-check.yaml"
     if shape not in settings.shapes:
         raise unknown_name(path, "shapes", shape, settings.shapes)
@@ -85,26 +82,17 @@ def _tasks(
     wanted = _chosen(path, "engines", engines, list(settings.engines))
     names = _chosen(path, "scenarios", scenarios, _SCENARIOS)
     known = {name: load_engine(params, name) for name in settings.engines}
-    return tuple(known.values()), tuple(
-        Task(known[name], run, _asked(params, settings.shapes[shape], run, names))
-        for name, run in settings.engines.items()
-        if name in wanted
-    )
+    tasks = []
+    for name in wanted:
+        run, of = settings.engines[name], settings.shapes[shape]
+        asked = {s: shortened(params, s, of, run.requests[s]) for s in names}
+        tasks.append(Task(known[name], run, asked))
+    return tuple(known.values()), tuple(tasks)
 
 
-def _asked(
-    params: Path, shape: Shape, run: EngineRun, names: Sequence[str]
-) -> dict[ScenarioId, tuple[Scenario, int]]:
-    from ibench.stages.gpu_check.settings import shortened  # noqa: PLC0415
-
-    return {
-        name: shortened(params, name, shape, run.requests[name])
-        for name in _SCENARIOS
-        if name in names
-    }
-
-
-def _chosen(path: Path, key: str, text: str | None, known: Sequence[str]) -> list[str]:
+def _chosen(
+    path: Path, key: str, text: str | None, known: Sequence[NameT]
+) -> list[NameT]:
     """Names of a comma-separated list, in the order of the file.
 
     Raises:

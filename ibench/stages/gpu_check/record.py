@@ -60,13 +60,6 @@ class Finding(Closed):
     energy_per_token_j: float | None = None
     wall_s: float | None = Field(default=None, description="warm-up included")
 
-    @property
-    def roofline_share(self) -> float | None:
-        """Objective over the bound of the objective."""
-        if self.objective is None or self.objective_bound is None:
-            return None
-        return self.objective / self.objective_bound
-
 
 class CheckRecord(Closed):
     """Everything one card was found to do."""

@@ -11,7 +11,6 @@ import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ibench.metrics.requests import ObjectiveKind
 from ibench.records import Closed
 from ibench.stages.gpu_check.shape import Shape
 
@@ -90,7 +89,7 @@ def bounds(
     )
 
 
-def objective_bound(kind: ObjectiveKind, phases: Sequence[Bounds]) -> float:
+def objective_bound(kind: str, phases: Sequence[Bounds]) -> float:
     """The objective (``metrics.objective``) of a server at every bound."""
     if kind == "request_rate":
         return statistics.geometric_mean(b.request_rate_per_s for b in phases)

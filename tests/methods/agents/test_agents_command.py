@@ -1,4 +1,4 @@
-"""``python -m ibench agents``: what is there, what is missing, what would run."""
+"""``ibench agents``: what is there, what is missing, what would run."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from ibench.errors import DataError
-from ibench.gates.integrity import evaluator_changed
+from ibench.gates.integrity import Seen, evaluator_changed
 from ibench.methods.agents.stage import session_submission
 from ibench.methods.folder import FOLDER
 from ibench.params import AgentMethod
@@ -66,7 +66,9 @@ def test_without_namespaces_it_is_seen_judged_and_never_measured(
     study = study_of(tmp_path, "none")
     changed = session(study, own_model)
     assert list(changed) == [FILE]
-    finding = evaluator_changed(evidence(evaluator_changed=changed))
+    finding = evaluator_changed(
+        Seen(evidence(evaluator_changed=changed), (), study.gates, "m", "m")
+    )
     assert (finding.status, FILE in finding.evidence) == ("failed", True)
     with pytest.raises(DataError, match=r"generation_config\.json: .* was changed"):
         relaunch(open_with(study, own_model, "relaunch"))

@@ -13,8 +13,8 @@ from ibench.methods.agents.continuation import (
     Rules,
     Turn,
     classify,
-    continuation_text,
     needs_a_person,
+    time_left,
 )
 from ibench.params import Continuation
 
@@ -190,4 +190,4 @@ def test_an_unknown_answer_of_the_provider_is_not_the_agents_crash() -> None:
 
 
 def test_the_text_states_what_is_left() -> None:
-    assert "61 minutes 5 seconds" in continuation_text(3665.9)
+    assert "61 minutes 5 seconds" in time_left(3665.9)

@@ -18,7 +18,7 @@ import pytest
 from ibench.analysis.trajectories.sessions import session_run
 from ibench.errors import PreemptedError
 from ibench.files import tree_sha256
-from ibench.methods.agents import session_end
+from ibench.methods.agents import server_workspace, session_end
 from ibench.methods.agents.links import drop_links, read_head, remove, reopen
 from ibench.methods.agents.saved import Ended
 from ibench.methods.agents.saving import read_evaluations, save_session
@@ -291,7 +291,8 @@ def test_an_end_in_the_middle_leaves_a_session_that_can_be_finished(
     (workspace / "evaluations.jsonl").write_text(ROW)
     with monkeypatch.context() as patch:
         if step in STEPS:
-            patch.setattr(session_end, STEPS[step], die)
+            module = server_workspace if step == "copy" else session_end
+            patch.setattr(module, STEPS[step], die)
         else:
             patch.setattr(OpenJob, "_provenance", die)
         with pytest.raises(KilledError):
@@ -340,7 +341,7 @@ def test_a_session_without_task_and_launcher_goes_on_and_is_taken_later(
     assert (root / "task.md").read_text().strip()
     # The second life ends by itself, and the host's side of it is cut off.
     with monkeypatch.context() as patch:
-        patch.setattr(session_end, "take_submission", die)
+        patch.setattr(server_workspace, "take_submission", die)
         with pytest.raises(KilledError):
             make(study)
     job, made = make(study)

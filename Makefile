@@ -18,6 +18,8 @@ SCENARIO ?= a
 RESULTS := $(RESULTS_ROOT)/$(PROFILE)
 PEERS := aiperf guidellm
 TESTED := claude-code codex mini-swe-agent
+# Processes that share the tests; what measures has the machine to itself at the end.
+WORKERS ?= 2
 # Commands of the system and the packages they come from. Without bubblewrap sandboxes
 # fall back to process groups (recorded); tests need chromium and npm.
 SYSTEM := bwrap:bubblewrap chromium:chromium npm:npm sbatch:slurm-wlm
@@ -29,7 +31,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export HF_HUB_OFFLINE := 1
 data: export HF_HUB_OFFLINE := 0
 
-.PHONY: help sessions setup engine test-engines data doctor gpu-check plan reproduce figures claims compare site search crate test check status verify lab bench bench-client bench-search peers agents clean submit cancel finish bench-cluster
+.PHONY: help sessions setup engine test-engines test-fast data doctor gpu-check plan reproduce figures claims compare site search crate test check status verify lab bench bench-client bench-search peers agents clean submit cancel finish bench-cluster
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -96,11 +98,14 @@ search: $(READY) ## search ENGINE= with METHOD= [-halving] on SCENARIO= [BUDGET_
 crate: $(READY) ## export PROFILE's records and figures as an RO-Crate
 	@$(IBENCH) crate $(STUDY)
 
-test: $(READY) ## run all tests, real agents and the smoke profile among them
+test: $(READY) ## run all tests, real agents and the smoke profile among them (12 minutes)
 	@$(IBENCH) agents --install $(TESTED:%=--agent %) || \
 	  echo "test: without them the tests of real agents skip themselves"
 	@$(IBENCH) prepare --profile smoke
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n $(WORKERS)
+
+test-fast: $(READY) ## run the tests without kernel, agent, browser or engine (2 minutes)
+	@$(PY) -m pytest -n $(WORKERS) -m "not engines and not slow"
 
 test-engines: $(READY) ## build vLLM for CPUs and take it through every stage (15 minutes)
 	@$(PY) -m pytest -m engines tests/engines

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ibench import REPOSITORY
+from tests.quick import nothing_dear
 from tests.scheduling import MeasuresLast, group_of, weight_of
 
 # Before any test imports huggingface_hub, which reads it once.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Each worker its share of the cores: what torch and numpy start waits by spinning.
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    if _WORKERS > 1:
+        os.environ.setdefault(_name, str(max(1, (os.cpu_count() or 1) // _WORKERS)))
+# A shell that starts pytest in the background has it ignore interrupts, and so would
+# every program that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What these bring takes more than moments: a model, a browser, npm, a cluster.
 SLOW_FIXTURES = {"model_dir", "bundled", "chromium", "browse", "lab", "box", "chain"}
@@ -25,6 +36,16 @@ def model_dir() -> Path:
     from ibench.workloads.embedded_model import ensure_model
 
     return ensure_model(REPOSITORY / ".cache" / "models")
+
+
+@pytest.fixture(autouse=True)
+def quick_unless_marked_slow(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Hold `make test-fast` to its promise, whoever adds a test."""
+    if request.node.get_closest_marker("slow"):
+        yield
+    else:
+        with nothing_dear(request.node.name):
+            yield
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -117,6 +117,7 @@ def test_a_wrong_value_is_refused_with_the_value(cli: Cli) -> None:
     assert f"{path}: budget.agent_s: '30s': " in cli.refuses("grid")
 
 
+@pytest.mark.slow
 def test_an_unknown_job_is_refused_before_anything_starts(cli: Cli) -> None:
     line = cli.refuses("stage", "a/carefull/21-1337/gating")
     path = cli.params / "profiles" / "smoke.yaml"

@@ -18,6 +18,8 @@ from ibench.study.definition import Study
 from ibench.study.state import job_states
 from perf.synthetic import make_study, publish_records
 
+pytestmark = pytest.mark.slow
+
 PARAMS = REPOSITORY / "params"
 
 

@@ -10,7 +10,12 @@ from playwright.sync_api import expect
 from ibench import REPOSITORY
 from tests.browser.conftest import Open
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.xdist_group("jupyterlab"),
+    pytest.mark.long,
+    pytest.mark.browser,
+    pytest.mark.timeout(180),
+]
 
 
 @pytest.mark.parametrize("runs", [True, False], ids=["records", "published"])

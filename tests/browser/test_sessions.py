@@ -13,7 +13,12 @@ from tests.analysis.explore.talking import CELL, KEY, MARKUP, begun, talking_stu
 from tests.browser.conftest import SIZE, set_parameters
 from tests.browser.lab import Lab, Notebook
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.xdist_group("jupyterlab"),
+    pytest.mark.long,
+    pytest.mark.browser,
+    pytest.mark.timeout(180),
+]
 
 
 def test_a_running_session_is_followed_and_ended_by_two_clicks(

@@ -196,6 +196,7 @@ def test_a_signal_after_a_cancellation_is_not(bench: Bench) -> None:
     assert bench.said[-1] == f"{CELL}: cancelled; submit it again to run it"
 
 
+@pytest.mark.slow
 def test_a_sandbox_that_fails_in_a_real_stage(bench: Bench, tmp_path: Path) -> None:
     notebooks = tmp_path / "notebooks"
     notebooks.mkdir()

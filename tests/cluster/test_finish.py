@@ -13,6 +13,8 @@ from ibench.store import RECORD, attempt_count
 from perf.synthetic import publish_job
 from tests.cluster.grids import Grid
 
+pytestmark = pytest.mark.slow
+
 
 def test_missing_measurements_are_named_and_nothing_starts(tmp_path: Path) -> None:
     grid = Grid(tmp_path)

@@ -20,6 +20,8 @@ from ibench.store import load_record
 from tests.cluster.grids import Grid, one_line
 from tests.cluster.slurm_box import wait_for
 
+pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.spread]
+
 LOCAL = {"scheduler": "local", "gpus": 1}
 # Leaves a line with its slot when it starts and ends; fails as often as it is told.
 JOB = """

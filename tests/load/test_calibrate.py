@@ -11,6 +11,8 @@ from ibench.load.httpx_client import HttpxClient
 from ibench.load.kernel_client import KernelClient
 from ibench.load.sse import interpret, parse
 
+pytestmark = [pytest.mark.slow, pytest.mark.measures]
+
 
 @pytest.mark.parametrize("make", [KernelClient, HttpxClient])
 def test_no_chunk_is_lost_and_the_error_is_told(make: type[LoadClient]) -> None:

@@ -20,6 +20,8 @@ from ibench.records import FailureKind
 from ibench.serving.processes import free_port
 from tests.faulty_server import TEXT, faulty_server
 
+pytestmark = [pytest.mark.slow, pytest.mark.measures]
+
 BODY = b'{"stream": true}'
 CLIENTS = [KernelClient, HttpxClient]
 both = pytest.mark.parametrize("make", CLIENTS)

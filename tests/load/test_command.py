@@ -15,6 +15,8 @@ from ibench.load.calibrate import null_server
 from ibench.load.spec import LoadReport
 from tests.faulty_server import faulty_server
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
@@ -85,6 +87,7 @@ def test_equal_seeds_send_equal_prompts_at_equal_times_with_other_nonces(
     assert len(set(nonces)) == 6
 
 
+@pytest.mark.measures
 def test_a_server_against_itself_is_as_fast_as_itself(
     url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -99,6 +102,7 @@ def test_a_server_against_itself_is_as_fast_as_itself(
     assert "speedup ttft:" in capsys.readouterr().out
 
 
+@pytest.mark.measures
 def test_it_stops_when_it_knows_enough(url: str, tmp_path: Path) -> None:
     options = ["--requests", "500", "--output-tokens", "2", "--stop-at", "0.05"]
     report = _load(url, tmp_path, *options, "--no-calibrate")

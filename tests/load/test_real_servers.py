@@ -25,6 +25,8 @@ from ibench.serving.launch import LAUNCHER, launch
 from ibench.serving.processes import free_port
 from ibench.serving.sandbox import detect
 
+pytestmark = [pytest.mark.slow, pytest.mark.measures]
+
 ENGINES = REPOSITORY / "params" / "engines"
 MAX_TOKENS = 24
 

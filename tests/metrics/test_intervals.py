@@ -69,6 +69,7 @@ def test_percentile_intervals_cover(law: str, n: int) -> None:
         assert share <= 0.99  # not by being wide
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", SIZES)
 @pytest.mark.parametrize("law", list(LAWS))
 def test_mean_intervals_cover(law: str, n: int) -> None:
@@ -209,6 +210,7 @@ def test_limits_enclose_the_percentile(
 STOPS = [("p50", 0.1, 30), ("p50", 0.05, 64), ("mean", 0.1, 30), ("rate", 0.1, 64)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("target", "width", "least"), STOPS)
 def test_a_stopped_run_covers_as_claimed(
     target: Literal["p50", "mean", "rate"], width: float, least: int

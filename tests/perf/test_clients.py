@@ -238,6 +238,8 @@ def test_only_the_marked_block_of_a_file_is_replaced(tmp_path: Path) -> None:
         replace_block(path, "new")
 
 
+@pytest.mark.slow
+@pytest.mark.measures
 @pytest.mark.parametrize("kind", ["kernel", "httpx"])
 def test_a_run_of_our_clients_gives_every_number(kind: str) -> None:
     client = Own("kernel" if kind == "kernel" else "httpx")
@@ -251,6 +253,8 @@ def test_a_run_of_our_clients_gives_every_number(kind: str) -> None:
     assert sample.peak_mib > 0
 
 
+@pytest.mark.slow
+@pytest.mark.measures
 def test_the_command_prints_and_writes_the_table(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -8,6 +8,8 @@ from ibench import REPOSITORY
 from perf.search import RULES, SAMPLERS, main, run_one
 from perf.search_surface import FULL, Surface
 
+pytestmark = pytest.mark.slow
+
 PARAMS = REPOSITORY / "params"
 
 

@@ -14,6 +14,8 @@ from perf.sampling import sampling_rows
 from perf.synthetic import make_study, publish_records
 from perf.table import Row, render
 
+pytestmark = [pytest.mark.long, pytest.mark.slow]
+
 PARAMS = REPOSITORY / "params"
 
 

@@ -21,6 +21,8 @@ from ibench.serving.environments import (
 )
 from ibench.study.engines import find_pythons, make_engine
 
+pytestmark = pytest.mark.slow
+
 PARAMS = REPOSITORY / "params"
 MINOR = ".".join(map(str, sys.version_info[:2]))
 HERE = {MINOR: sys.executable}

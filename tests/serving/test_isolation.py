@@ -29,6 +29,8 @@ from ibench.serving.sandbox import (
 )
 from ibench.study.engines import make_image
 
+pytestmark = [pytest.mark.slow, pytest.mark.spread]
+
 PARAMS = REPOSITORY / "params"
 CONTAINERS = PARAMS / "containers"
 KINDS: list[SandboxKind] = (

@@ -20,6 +20,8 @@ from ibench.serving.linux import descendants, listening_ports
 from ibench.serving.processes import Process, free_port
 from ibench.serving.sandbox import Sandbox, SandboxKind, detect
 
+pytestmark = [pytest.mark.slow, pytest.mark.spread]
+
 # A server in the standard library that starts in a few hundredths of a second.
 STUB = """
 import http.server, os, signal, sys

@@ -13,6 +13,8 @@ from ibench import REPOSITORY
 from ibench.errors import SandboxError
 from ibench.serving.sandbox import TOKEN_VARIABLE, Sandbox, detect, environment, wrap
 
+pytestmark = pytest.mark.slow
+
 needs_bwrap = pytest.mark.skipif(detect() != "bwrap", reason="no namespaces here")
 
 INSIDE = """

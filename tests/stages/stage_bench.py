@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from ibench.records import Evidence, Submission
 from ibench.serving.launch import LAUNCHER
 from ibench.serving.processes import free_port
 from ibench.stages.relaunch import relaunch
+from ibench.store import RECORD, load_record
 from ibench.study.assets import Assets
 from ibench.study.definition import Study
 from ibench.study.job import OpenJob
@@ -80,6 +82,12 @@ class Bench:
         profile["questions"] |= {"n": 20, "development_n": 2}
         profile["measure"] |= {"warmup_requests": 1, **measure}
         path.write_text(yaml.safe_dump(profile))
+        if (
+            "ready_timeout_s" in measure
+        ):  # no profile may wait less than an engine needs
+            for engine in (folder / "params" / "engines").glob("*.yaml"):
+                text = re.sub(r"(?m)^ready_s: .*$", "ready_s: 1.0", engine.read_text())
+                engine.write_text(text)
         return Study("smoke", folder / "params", folder / "results")
 
     def open(self, study: Study, name: str) -> OpenJob:
@@ -87,6 +95,14 @@ class Bench:
         job.assets = Assets(study, self.cache)
         job.assets.model_dir = self.model_dir
         return job
+
+    def lend(self, baseline: Study, study: Study) -> None:
+        """Publish a measured baseline in a study that has other limits than its own."""
+        source = baseline.job(f"{BASE}/baseline").folder
+        job = self.open(study, f"{BASE}/baseline")
+        ours = (RECORD, "request.json")
+        shutil.copytree(source, job.folder, ignore=lambda *_: ours, dirs_exist_ok=True)
+        job.publish(load_record(source).result)
 
     def submit(self, study: Study, script: str | None, mode: int = 0o755) -> None:
         """Publish what stage 2 would have, by hand."""

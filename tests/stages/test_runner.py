@@ -31,6 +31,8 @@ from ibench.study.definition import Study
 from ibench.study.progress import Line, last_status
 from tests.study.test_notebook import make
 
+pytestmark = [pytest.mark.slow, pytest.mark.spread]
+
 PARAMETERS = """
 profile = "smoke"
 params_dir = "params"

@@ -22,6 +22,8 @@ from ibench.store import load_record, verify
 from ibench.study.definition import Study
 from tests.stages.stage_bench import Bench
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def study(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:

@@ -29,6 +29,8 @@ from tests.stages.stage_bench import (
 )
 from tests.stages.test_runner import gone
 
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+
 
 @dataclass(frozen=True)
 class Case:
@@ -204,7 +206,7 @@ def test_its_verdict_scores_one(
     case: Case, relaunched: Callable[[Case], Ran], bench: Bench, baseline: Study
 ) -> None:
     study = relaunched(case).study
-    shutil.copytree(baseline.root / BASE, study.root / BASE)
+    bench.lend(baseline, study)
     job = bench.open(study, f"{CELL}/gating")
     verdict = gate(job)
     assert verdict.outcome is case.outcome, verdict.reason

@@ -21,6 +21,8 @@ from ibench.study.crate import PROFILE, make_crate
 from ibench.study.definition import Study
 from perf.synthetic import publish_records
 
+pytestmark = pytest.mark.slow
+
 CONTEXT = "ro-crate@3.7.2"  # ships the JSON-LD context that crates name by address
 
 

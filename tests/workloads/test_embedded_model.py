@@ -15,6 +15,9 @@ from ibench.workloads.questions import embedded_questions
 from ibench.workloads.sampling import WorkloadSpec, sample_requests
 from ibench.workloads.tokens import ChatTokenizer
 from ibench.workloads.training import TrainingSpec, train_tokenizer
+from tests.sharing import made_once
+
+pytestmark = [pytest.mark.long, pytest.mark.spread]
 
 TAU = 0.95
 QUESTIONS = embedded_questions("eval", 150)
@@ -80,8 +83,16 @@ def tokenizer(model_dir: Path) -> ChatTokenizer:
 
 
 @pytest.fixture(scope="module")
-def baseline(model_dir: Path, tokenizer: ChatTokenizer) -> float:
-    return accuracy(load(model_dir), tokenizer)
+def baseline(
+    model_dir: Path,
+    tokenizer: ChatTokenizer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> float:
+    def measure(folder: Path) -> None:
+        (folder / "share").write_text(repr(accuracy(load(model_dir), tokenizer)))
+
+    folder = made_once(tmp_path_factory, "embedded-accuracy", measure)
+    return float((folder / "share").read_text())
 
 
 @pytest.mark.slow

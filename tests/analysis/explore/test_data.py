@@ -11,6 +11,8 @@ from ibench.errors import CorruptResultError, ParameterError
 from ibench.study.definition import Study
 from tests.analysis.explore.studies import PROFILE
 
+pytestmark = pytest.mark.slow
+
 RECORD = Path("a") / "m00" / "10000-20000" / "gating" / "record.json"
 
 

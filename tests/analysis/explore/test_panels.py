@@ -14,6 +14,8 @@ from ibench.analysis.explore.panels import (
 )
 from ibench.errors import CorruptResultError
 
+pytestmark = pytest.mark.slow
+
 # A control and another value for it, for runs of our own and for published numbers.
 MOVES: list[tuple[Callable[[PanelData], Panel], str, object, object]] = [
     (time_budget_panel, "t_s", 7200.0, 7200.0),

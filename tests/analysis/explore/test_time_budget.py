@@ -17,6 +17,8 @@ from ibench.analysis.explore.time_budget import (
 from ibench.analysis.frames import Run
 from ibench.records import Submission
 
+pytestmark = pytest.mark.slow
+
 
 def steps(*rows: tuple[str, str, float, float]) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["scenario", "seeds", "t_s", "best"])

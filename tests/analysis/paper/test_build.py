@@ -12,6 +12,8 @@ from ibench import REPOSITORY
 from ibench.errors import ParameterError, UserError
 from ibench.stages.figures import Build, run_notebooks
 
+pytestmark = pytest.mark.slow
+
 NAME = "search_and_engines.ipynb"
 
 

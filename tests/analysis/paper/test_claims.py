@@ -211,6 +211,7 @@ def claims(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_zero_one_or_two(folder: Path, edit: Edit) -> None:
     assert claims("--published", str(folder)).returncode == 0
     path = edit(

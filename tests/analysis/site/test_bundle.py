@@ -11,6 +11,8 @@ from ibench.analysis.site.build import PAGES
 from ibench.analysis.site.bundle import bundle
 from ibench.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 
 def a_command(folder: Path, name: str, script: str) -> None:
     path = folder / name

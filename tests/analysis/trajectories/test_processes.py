@@ -17,6 +17,8 @@ from ibench.analysis.trajectories.pool import in_order
 from ibench.errors import UserError
 from tests.analysis.trajectories import made
 
+pytestmark = pytest.mark.slow
+
 LIMIT_S = 60
 
 

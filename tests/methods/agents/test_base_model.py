@@ -21,6 +21,8 @@ from ibench.study.job import OpenJob
 from tests.factories import evidence
 from tests.methods.agents.study import made_study, opened
 
+pytestmark = pytest.mark.slow
+
 AGENT: dict[str, Any] = {
     "name": "thief",
     "description": "Replaces the base model's configuration.",

@@ -33,6 +33,8 @@ from ibench.stages.runner import MACHINE, SAVE_S
 from tests.methods.agents.study import CACHE
 from tests.stages.test_runner import gone
 
+pytestmark = [pytest.mark.slow, pytest.mark.spread]
+
 # Answers each request with what it says, after as long as it says.
 ECHO = """
 import json, os, sys, time

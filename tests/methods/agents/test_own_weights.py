@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ibench.methods.agents.stage import session_submission
 from ibench.methods.folder import FOLDER
 from ibench.params import AgentMethod
 from ibench.stages.relaunch import relaunch
 from tests.methods.agents.study import made_study, opened
+
+pytestmark = pytest.mark.slow
 
 # The whole path of this workspace goes into the launcher; what lies in the home folder
 # belongs to the session alone.

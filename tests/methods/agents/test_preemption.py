@@ -24,6 +24,8 @@ from ibench.serving.sandbox import Sandbox, detect
 from ibench.store import load_record
 from tests.methods.agents.study import made_study
 
+pytestmark = [pytest.mark.slow, pytest.mark.spread]
+
 # Adds a line each half second: what it wrote before is there in its next life.
 SCRIPT = "while true; do bash timer.sh >> lives; sleep 0.5; done"
 TIMER = REPOSITORY / "ibench" / "methods" / "agents" / "files" / "timer.sh"

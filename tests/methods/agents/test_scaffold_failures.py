@@ -290,8 +290,8 @@ def test_links_that_an_agent_lays_lead_the_host_nowhere(tmp_path: Path) -> None:
     )
     bench = Bench(tmp_path, "mini-swe-agent", {"run": lay}, {"say": "That is all."})
     with bench.model:
-        first = bench.run(bench.driver(), budget_s=40.0)
-        again = bench.run(bench.driver(), budget_s=40.0, saved=first.state)
+        first = bench.run(bench.driver(), budget_s=90.0)
+        again = bench.run(bench.driver(), budget_s=180.0, saved=first.state)
     assert bench.model.played >= 2
     assert [p.read_text() for p in folder.iterdir()] == ["mine"]
     assert (first.outcome, again.outcome) == ("finished", "finished")

@@ -16,6 +16,8 @@ from ibench.params import Continuation
 from ibench.serving.sandbox import Sandbox, detect
 from tests.stages.test_runner import gone
 
+pytestmark = [pytest.mark.slow, pytest.mark.spread]
+
 needs_namespace = pytest.mark.skipif(detect() != "bwrap", reason="needs bubblewrap")
 
 

@@ -25,6 +25,8 @@ from ibench.serving.sandbox import Sandbox, detect
 from ibench.study.assets import Assets
 from ibench.study.definition import Study
 
+pytestmark = pytest.mark.spread
+
 
 @pytest.fixture
 def workspace(tmp_path: Path, model_dir: Path) -> Path:

@@ -14,6 +14,8 @@ import pytest
 from ibench import REPOSITORY
 from ibench.__main__ import main
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def words(tmp_path: Path) -> list[str]:

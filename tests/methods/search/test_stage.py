@@ -15,6 +15,8 @@ from ibench.store import load_record, verify
 from ibench.study.definition import Study
 from tests.stages.stage_bench import Bench
 
+pytestmark = [pytest.mark.long, pytest.mark.slow]
+
 SERVER = Path(__file__).with_name("engine_server.py").read_text()
 OPTIONS = "--host {host} --port {port} --model {model_id}"
 # What it shares with the reference server is in that engine's file.

@@ -19,6 +19,8 @@ from ibench.__main__ import main
 from ibench.serving.linux import command_line
 from ibench.stages.gpu_check.record import RECORD, CheckRecord
 
+pytestmark = pytest.mark.long
+
 FEWER = {
     "burst: 64, poisson: 32, constant: 16": "burst: 4, poisson: 2, constant: 2",
     "  tpot_slo_s: 0.05\n": "  tpot_slo_s: 0.05\n  client: {calibrate: false}\n",

@@ -14,6 +14,8 @@ from ibench.stages.gpu_check.model import ensure_model, needed_disk_bytes
 from ibench.stages.gpu_check.settings import load_settings
 from ibench.workloads import ChatTokenizer
 
+pytestmark = pytest.mark.slow
+
 TINY = load_settings(REPOSITORY / "params").shapes["tiny"]
 
 

@@ -47,9 +47,9 @@ assert OBJECTIVES["goodput"].watched == {"rate"}
 """,
     "metric": """
 from ibench.load.lines import phase_table
-from ibench.metrics.phase import Plan
+from ibench.metrics.phase import PhasePlan
 from ibench.metrics.summary import summarize
-plan = Plan("burst", "burst", 1, "0" * 64, None, 1.0, 1.0, len(results))
+plan = PhasePlan("burst", "burst", 1, "0" * 64, None, 1.0, 1.0, len(results))
 found = summarize(plan, results)
 assert found.more["latency_p99_s"] >= found.latency_p50_s
 assert any("latency p99 (s)" in line for line in phase_table(found).lines())

@@ -186,3 +186,11 @@ def test_plain_tables_are_neither_wrapped_nor_framed() -> None:
         f"{long}     22",
     ]
     assert plain(Table(("a", "b"), [("1", "")], header=False)) == ["1"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_default_is_a_value_and_no_option_of_its_own(name: str) -> None:
+    """A command that is called without its options must run."""
+    for parameter in inspect.signature(COMMANDS[name].load()).parameters.values():
+        default = getattr(parameter.default, "default", None)
+        assert not hasattr(default, "param_decls"), parameter.name

@@ -42,7 +42,7 @@ def claims(
 def compare(
     study: Study,
     published: Path = PUBLISHED,
-    output: Path = Option(PAPER, help="Folder to write."),
+    output: Path = PAPER,
 ) -> int:
     """Put a profile's results beside the paper's."""
     from ibench.analysis.paper.compare import compare as beside  # noqa: PLC0415

@@ -45,7 +45,7 @@ def report(study: Grid[Any]) -> int:
 def figures(
     notebooks: Path = NOTEBOOKS,
     published: Path = PUBLISHED,
-    output: Path = Option(PAPER, help="Folder to write."),
+    output: Path = PAPER,
 ) -> int:
     """Regenerate the paper's tables and figures."""
     from ibench.stages.figures import Build, run_notebooks  # noqa: PLC0415

@@ -19,14 +19,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from ibench.analysis.trajectories import write_all
-from ibench.analysis.trajectories.pool import available_processes
+from ibench.analysis.trajectories.folder import write_all
 from perf.table import Row, render
 
 __all__ = ["main", "make_run"]
 
 SEED = 7
-_WHO = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 OUTPUT_CHARACTERS = {"logs": 25_000, "turns": 1_200}
 COMMANDS = (
     "tail -n 200 server.log",
@@ -92,7 +90,7 @@ def _turn(rng: random.Random, log: str, n: int) -> list[dict[str, object]]:
     ]
 
 
-def _row(kind: str, runs: int, megabytes: float, processes: int) -> Row:
+def _row(kind: str, runs: int, megabytes: float) -> Row:
     rng = random.Random(SEED)  # noqa: S311 (made data)
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
@@ -100,10 +98,9 @@ def _row(kind: str, runs: int, megabytes: float, processes: int) -> Row:
             folder = root / "runs" / f"run_{i:04d}"
             make_run(folder, rng, int(megabytes * 1e6), OUTPUT_CHARACTERS[kind])
         started, used_s = time.monotonic(), _cpu_s()
-        written = write_all(root, root / "out", processes)
+        written = write_all(root, root / "out")
         took_s, used_s = time.monotonic() - started, _cpu_s() - used_s
         events = pq.read_metadata(root / "out" / "events.parquet").num_rows
-    own, largest = (resource.getrusage(who).ru_maxrss / 1024 for who in _WHO)
     return {
         "content": kind,
         "runs": len(written.facts),
@@ -113,14 +110,14 @@ def _row(kind: str, runs: int, megabytes: float, processes: int) -> Row:
         "CPU s": used_s,
         "CPU us an event": used_s / events * 1e6,
         "MB/s": runs * megabytes / took_s,
-        "peak MiB": own + (processes * largest if processes > 1 else 0),
+        "peak MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 
 
 def _cpu_s() -> float:
-    """User and system time of this process and of those it has waited for."""
-    usages = (resource.getrusage(who) for who in _WHO)
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    """User and system time of this process."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -129,16 +126,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--runs", default=300, type=int)
     parser.add_argument("--megabytes", default=10.0, type=float)
     parser.add_argument("--kind", choices=OUTPUT_CHARACTERS, action="append")
-    parser.add_argument("--processes", default=available_processes(), type=int)
     args = parser.parse_args(argv)
     rows = [
-        _row(kind, args.runs, args.megabytes, args.processes)
-        for kind in args.kind or OUTPUT_CHARACTERS
+        _row(kind, args.runs, args.megabytes) for kind in args.kind or OUTPUT_CHARACTERS
     ]
-    notes = (
-        f"{args.processes} processes; CPU is that of all. The peak is the "
-        "parent's since its start and the largest worker's once a process: a bound.",
-    )
+    notes = ("One process; the peak is since its start.",)
     sys.stdout.write(render("Labelling trajectories", rows, notes))
     return 0
 

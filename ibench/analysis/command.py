@@ -86,7 +86,6 @@ def site(
 def trajectories(
     folder: str = Argument(help=f"Folder of runs, or {HUB!r} for the public data set."),
     out: Path = Option(help="Folder to write."),
-    processes: int | None = Option(None, help="Processes that read; else by cores."),
     revision: str | None = Option(None, help="Commit of the data set; else pinned."),
 ) -> int:
     """Read agents' transcripts into tables and the viewer's JSON."""
@@ -100,7 +99,7 @@ def trajectories(
         raise ParameterError("trajectories", "--revision", revision, remedy)
     try:
         source = fetch(revision=revision or REVISION) if is_hub else Path(folder)
-        written = write_all(source, out, processes)
+        written = write_all(source, out)
     except KeyboardInterrupt:
         say("interrupted; no table was written")
         return 130  # as a shell has it

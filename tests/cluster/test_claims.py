@@ -35,7 +35,8 @@ def holder(folder: Path, *, says: str) -> subprocess.Popen[str]:
         from pathlib import Path
         from ibench.cluster.claims import CellClaim, HeldError, Owner
         try:
-            with CellClaim(Path({str(folder)!r}), "k", Owner.this("1"), {UTC!r}, 0.1) as c:
+            owner = Owner.this("1")
+            with CellClaim(Path({str(folder)!r}), "k", owner, {UTC!r}, 0.1) as c:
                 print("held", flush=True)
                 {says}
                 c.end("done")

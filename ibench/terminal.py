@@ -26,8 +26,6 @@ _STYLES = {
     **dict.fromkeys(("fail", "broken", "failed", "FAILS", "INVALID"), "bold red"),
     "missing": "dim",
 }
-# Rich measures every cell: a table of a large grid would take minutes.
-_MOST_RICH_ROWS = 2000
 
 
 @dataclass(frozen=True)
@@ -96,8 +94,7 @@ def show(*parts: Part) -> None:
     """Write lines and tables to standard output."""
     stream = sys.stdout
     for part in parts:
-        small = isinstance(part, Table) and len(part.rows) <= _MOST_RICH_ROWS
-        if isinstance(part, Table) and small and stream.isatty():
+        if isinstance(part, Table) and stream.isatty():
             console(stream).print(part.rich())
         else:
             stream.writelines(f"{line}\n" for line in plain(part))

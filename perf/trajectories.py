@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from ibench.analysis.trajectories import write_all
+from ibench.analysis.trajectories.folder import write_all
 from ibench.analysis.trajectories.pool import available_processes
 from perf.table import Row, render
 

@@ -10,7 +10,6 @@ import pandas as pd
 from ibench.records import Evidence, Submission, Verdict, canonical_json
 
 __all__ = [
-    "Columns",
     "Run",
     "found_frame",
     "progress_rows",
@@ -33,38 +32,6 @@ class Run:
     submission: Submission
     evidence: Evidence
     verdict: Verdict
-
-
-class Columns:
-    """Rows gathered column by column: a million dicts would not fit in memory.
-
-    Texts that come again are kept once.
-    """
-
-    def __init__(self) -> None:
-        """Start without a column."""
-        self._columns: dict[str, list[Any]] = {}
-        self._texts: dict[str, str] = {}
-
-    def add(self, rows: list[dict[str, Any]]) -> None:
-        """Add rows of the same keys."""
-        for row in rows:
-            for key, value in row.items():
-                kept = (
-                    self._texts.setdefault(value, value)
-                    if isinstance(value, str)
-                    else value
-                )
-                self._columns.setdefault(key, []).append(kept)
-
-    def extend(self, later: Columns) -> None:
-        """Take over the rows of another table of the same keys."""
-        for key, values in later._columns.items():
-            self._columns.setdefault(key, []).extend(values)
-
-    def frame(self) -> pd.DataFrame:
-        """Return the table; without rows it has no columns."""
-        return pd.DataFrame(self._columns)
 
 
 def run_row(run: Run) -> dict[str, Any]:

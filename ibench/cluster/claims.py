@@ -20,7 +20,6 @@ import threading
 import uuid
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Literal, Self, TypeAlias
 
 from pydantic import Field, ValidationError
@@ -196,12 +195,7 @@ class CellClaim:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, at: object) -> None:
         """End the heartbeat; an end that nobody wrote is a failure."""
         self._stop.set()
         self._thread.join()

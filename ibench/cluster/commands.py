@@ -38,7 +38,7 @@ from ibench.study.grid import Grid
 from ibench.study.lock import allocated_gpus
 from ibench.study.make import status_table
 from ibench.study.progress import Line
-from ibench.study.state import MANY, JobState, job_states
+from ibench.study.state import JobState, job_states
 from ibench.terminal import Part, say, show
 
 __all__ = ["cancel", "cell", "cluster_status", "finish", "pool", "status", "submit"]
@@ -66,7 +66,7 @@ def status(study: Grid[Any]) -> int:
     parts: list[Part] = [status_table(study, states)]
     if isinstance(study, Study):
         parts += cluster_status(study, states)
-        parts += status_lines(sessions(study, over=len(states) < MANY))
+        parts += status_lines(sessions(study))
     done = sum(state == "done" for state in states.values())
     show(
         *parts,

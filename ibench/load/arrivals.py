@@ -2,7 +2,7 @@
 
 The original draws Poisson arrivals from the unseeded global generator (reference,
 section 18, defect 5). Here a schedule is a function of its name: one process computes
-it, saves it beside the result, and every sending process takes its ``shard``. What is
+it, saves it beside the result, and every sending process takes its share. What is
 due is sent: nothing here skips, moves or rescales an arrival.
 """
 
@@ -28,7 +28,6 @@ __all__ = [
     "parse_arrivals",
     "replay_offsets_ns",
     "save_arrivals",
-    "shard",
 ]
 
 ArrivalKind: TypeAlias = Literal["burst", "constant", "poisson", "gamma"]
@@ -121,20 +120,6 @@ def replay_offsets_ns(path: Path, n: int) -> tuple[int, ...]:
         if due < before:
             raise ParameterError(path, f"arrivals[{i}]", due, f"is before {before}")
     return offsets[:n]
-
-
-def shard(n: int, index: int, processes: int) -> range:
-    """Which of ``n`` requests one of several sending processes sends.
-
-    Process ``index`` sends each request ``i`` with ``i % processes == index`` at its
-    own offset of the one schedule, so the union of the shards is the schedule.
-
-    Raises:
-        ValueError: there is no such process.
-    """
-    if not 0 <= index < processes:
-        raise ValueError(f"process {index} of {processes}")
-    return range(index, n, processes)
 
 
 class ArrivalSpec(Closed):

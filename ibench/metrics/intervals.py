@@ -1,17 +1,16 @@
 """How sure a number is: confidence intervals, least sample sizes, when to stop.
 
 Inside one run: ``percentile_interval`` for latencies, ``batch_means_interval`` for
-throughput, ``percentile_ratio_interval`` for one run against another. They know nothing
-of what differs between runs (placement, clocks, neighbours). Over repeated runs:
-``t_interval``, ``bootstrap_interval``, ``speedup_interval``. A/A mode is either ratio
-with the same server on both sides: the interval must cover 1.00. Coverage by
+throughput. They know nothing of what differs between runs (placement, clocks,
+neighbours). Over repeated runs: ``t_interval``, ``speedup_interval``. A/A mode is the
+ratio with the same server on both sides: the interval must cover 1.00. Coverage by
 simulation stands in tests/metrics/test_intervals.py.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -27,10 +26,8 @@ __all__ = [
     "Savings",
     "SequentialStop",
     "batch_means_interval",
-    "bootstrap_interval",
     "minimum_n",
     "percentile_interval",
-    "percentile_ratio_interval",
     "saved",
     "speedup_interval",
     "t_interval",
@@ -41,7 +38,6 @@ Floats: TypeAlias = NDArray[np.float64]
 Values: TypeAlias = Sequence[float] | NDArray[Any]
 Target: TypeAlias = Literal["p50", "mean", "rate"]
 _LEAST_BATCHES = 5
-_BOOTSTRAP_CELLS = 2_000_000  # drawn at a time: 16 MB
 _LOOK_GROWTH = 1.1
 _FAR = 0.9999
 
@@ -64,10 +60,6 @@ class Interval(NamedTuple):
         if self.value == 0:
             raise MetricUndefinedError("relative width around 0")
         return (self.high - self.low) / 2 / abs(self.value)
-
-    def covers(self, truth: float) -> bool:
-        """Whether ``truth`` lies within the limits: 1.00 in A/A mode."""
-        return self.low <= truth <= self.high
 
 
 def percentile_interval(values: Values, q: float, confidence: float = 0.95) -> Interval:
@@ -219,47 +211,6 @@ def _student(value: float, error: float, df: float, confidence: float) -> Interv
     return Interval(value - half, value, value + half, confidence)
 
 
-def bootstrap_interval(
-    values: Values,
-    statistic: Callable[..., Any],
-    confidence: float = 0.95,
-    *,
-    draws: int = 4000,
-    seed_name: str = "bootstrap",
-) -> Interval:
-    """Expanded percentile bootstrap interval over repeated runs.
-
-    The quantiles are moved outward to ``Phi(-+ sqrt(n / (n - 1)) t(n - 1))``, which
-    makes up for the narrowness of the plain percentile interval at few values
-    (Hesterberg, The American Statistician 69, 2015).
-
-    Args:
-        values: one a run.
-        statistic: reduces the last axis of an array, as ``numpy.mean`` does with
-            ``axis=-1``.
-        confidence: within 0..1.
-        draws: resamples.
-        seed_name: names the generator; equal names give equal intervals.
-
-    Raises:
-        MetricUndefinedError: fewer than five values: resampling cannot leave their
-            range, and that of three covers a mean in 76 % of cases, not 95 %.
-    """
-    sample = _sample(values, 5)
-    n = len(sample)
-    rng = np.random.default_rng(list(seed_name.encode()))
-    rows = max(1, _BOOTSTRAP_CELLS // n)
-    parts = [
-        statistic(sample[rng.integers(0, n, (min(rows, draws - i), n))], axis=-1)
-        for i in range(0, draws, rows)
-    ]
-    t = stats.t.ppf((1 + _checked(confidence)) / 2, n - 1)
-    tail = float(stats.norm.cdf(-math.sqrt(n / (n - 1)) * t))
-    low, high = np.quantile(np.concatenate(parts), [tail, 1 - tail])
-    value = float(statistic(sample, axis=-1))
-    return Interval(float(low), value, float(high), confidence)
-
-
 def speedup_interval(
     ours: Values, baseline: Values, confidence: float = 0.95
 ) -> Interval:
@@ -283,32 +234,6 @@ def speedup_interval(
     logs = _student(difference, math.sqrt(variance), df, confidence)
     low, value, high = (math.exp(x) for x in logs[:3])
     return Interval(low, value, high, confidence)
-
-
-def percentile_ratio_interval(
-    ours: Values,
-    baseline: Values,
-    confidence: float = 0.95,
-    *,
-    q: float = 50.0,
-) -> Interval:
-    """Ratio of percentiles, ``ours / baseline``, from the requests of one run each.
-
-    From the logs ``a``, ``b`` of the two order-statistic intervals:
-    ``low = a - b - hypot(a - a_low, b_high - b)``, ``high`` likewise (MOVER: Zou &
-    Donner, Statistics in Medicine 27, 2008). It holds what requests of one run vary
-    by. Two runs of one server differ by more: it does not cover that, nor requests
-    that depend on each other, and so is too narrow to rank servers.
-
-    Raises:
-        MetricUndefinedError: too few values, or one not positive.
-    """
-    a = percentile_interval(_logs(ours, 1).tolist(), q, confidence)
-    b = percentile_interval(_logs(baseline, 1).tolist(), q, confidence)
-    difference = a.value - b.value
-    low = difference - math.hypot(a.value - a.low, b.high - b.value)
-    high = difference + math.hypot(a.high - a.value, b.value - b.low)
-    return Interval(math.exp(low), math.exp(difference), math.exp(high), confidence)
 
 
 class SequentialStop:

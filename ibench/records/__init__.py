@@ -7,7 +7,6 @@ nanoseconds (``*_ns``) or seconds (``*_s``); wall time stands in ``Provenance`` 
 
 from ibench.records.base import (
     Closed,
-    Rendered,
     Sha256,
     canonical_json,
     model_base_name,
@@ -74,7 +73,6 @@ __all__ = [
     "Question",
     "Range",
     "Record",
-    "Rendered",
     "RequestResult",
     "RequestSpec",
     "Result",

@@ -17,7 +17,6 @@ from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import pairwise
-from types import TracebackType
 from typing import Any, Literal, Self
 
 from ibench.errors import DriverError, MetricUndefinedError
@@ -92,12 +91,7 @@ class GpuMeter:
             self._loop: Future[None] = self._pool.submit(self._run)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Take the last sample; an error of the thread is raised here."""
         self._ended = True
         if self._nvml is None:

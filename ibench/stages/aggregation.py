@@ -16,7 +16,6 @@ from ibench.analysis.costs import (
 )
 from ibench.analysis.exactness import timing_rows
 from ibench.analysis.frames import (
-    Columns,
     Run,
     found_frame,
     progress_rows,
@@ -24,7 +23,7 @@ from ibench.analysis.frames import (
     trial_rows,
 )
 from ibench.analysis.report import Tables, drawn
-from ibench.analysis.runs import map_parts
+from ibench.analysis.runs import read_runs
 from ibench.analysis.scores import (
     aggregate_tables,
     cell_table,
@@ -40,14 +39,14 @@ from ibench.records import BaselineResult, StudyResult
 from ibench.store import load_record
 from ibench.study.job import OpenJob
 
-__all__ = ["aggregate", "columns_of", "figures_of", "iteration_logs"]
+__all__ = ["aggregate", "figures_of", "frames_of", "iteration_logs"]
 
 LOG_BYTES = 256 * 2**10
 
 
-def columns_of(runs: Iterable[Run]) -> tuple[Columns, ...]:
+def frames_of(runs: Iterable[Run]) -> tuple[pd.DataFrame, ...]:
     """Tables of runs: themselves, progress, trials, timing, what they used."""
-    tables = tuple(Columns() for _ in range(5))
+    tables: tuple[list[dict[str, Any]], ...] = ([], [], [], [], [])
     for run in runs:  # one at a time: they need not fit in memory
         rows = (
             [run_row(run)],
@@ -57,8 +56,8 @@ def columns_of(runs: Iterable[Run]) -> tuple[Columns, ...]:
             [cost_row(run)],
         )
         for table, made in zip(tables, rows, strict=True):
-            table.add(made)
-    return tables
+            table.extend(made)
+    return tuple(map(pd.DataFrame, tables))
 
 
 def build_tables(job: OpenJob) -> Tables:
@@ -68,11 +67,7 @@ def build_tables(job: OpenJob) -> Tables:
         CorruptResultError: a record is missing or was edited.
     """
     choices = job.study.profile.statistics
-    tables = columns_of(())
-    for part in map_parts(job.study, columns_of):
-        for table, later in zip(tables, part, strict=True):
-            table.extend(later)
-    runs, progress, trials, timing, used = (table.frame() for table in tables)
+    runs, progress, trials, timing, used = frames_of(read_runs(job.study))
     frame = with_speedups(runs, choices)
     other = "speedup_plain" if choices.floor_below_baseline else "speedup_floored"
     scores, other_floor = aggregate_tables(frame, choices, ("speedup", other))

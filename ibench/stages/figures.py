@@ -60,6 +60,7 @@ class Build:
         """Hash of everything but the notebooks."""
         files = sorted(self.published.glob("*.csv"))
         files += [self.published / "schema.yaml"]
+        files += [REPOSITORY / "params" / "artefacts.yaml"]
         files += sorted(f for pattern in CODE for f in PACKAGE.glob(pattern))
         files += sorted((REPOSITORY / "params" / "scenarios").glob("*.yaml"))
         files += [self.lock] if self.lock.exists() else []

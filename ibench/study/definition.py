@@ -55,7 +55,6 @@ class Study(Grid[Profile]):
     def __init__(self, profile: str, params: Path, results: Path) -> None:
         """Load everything the profile names, so that no stage can fail on it later."""
         super().__init__(Profile, profile, params, results)
-        self._specs: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.model = self._load(ModelSpec, "models", self.profile.model)
         self.host = self._load(Host, "hosts", self.profile.host)
         self.gates = self._load(Gates, "gates", self.profile.gates)
@@ -270,21 +269,13 @@ class Study(Grid[Profile]):
         """Everything that decides a stage's result, but for what it builds on."""
         if cell is None:
             return {"statistics": self.profile.statistics.model_dump(mode="json")}
-        spec = self._stage_spec(stage, cell)
+        spec = self._shared_spec(stage, cell)
         if stage == "gating":
             return spec
         return {
             **spec,
             "seed": cell.seeds.seed("dev" if stage == "submission" else "eval"),
         }
-
-    def _stage_spec(self, stage: str, cell: Cell) -> dict[str, Any]:
-        """What all seed pairs share, made once: a big grid is mostly seed pairs."""
-        key = stage, cell.scenario, cell.method
-        if key not in self._specs:
-            self._specs[key] = spec = self._shared_spec(stage, cell)
-            self._rendered.keep(spec.values())
-        return self._specs[key]
 
     def _shared_spec(self, stage: str, cell: Cell) -> dict[str, Any]:
         profile = self.profile

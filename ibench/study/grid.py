@@ -7,7 +7,7 @@ on: a changed parameter changes the ids downstream of it, and nothing else.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from ibench.errors import ParameterError, unknown_name
 from ibench.params import BaseProfile, SeedPair
 from ibench.params.files import load_yaml, named
-from ibench.records import Closed, Rendered, register_results
+from ibench.records import Closed, register_results, sha256_of
 
 __all__ = ["FINAL", "Benchmark", "Cell", "Grid", "Job"]
 
@@ -56,12 +56,11 @@ class Job:
     limit_s: float
     exclusive: bool
     cell: Cell | None
-    rendered: Rendered = field(default_factory=Rendered, repr=False, compare=False)
 
     @cached_property
     def run_id(self) -> str:
         """SHA-256 of the spec; no time, host or path is in it."""
-        return self.rendered.sha256_of(self.spec)
+        return sha256_of(self.spec)
 
     @cached_property
     def name(self) -> str:
@@ -120,7 +119,6 @@ class Grid(Generic[ProfileT]):
                 self.profile_path, "name", self.profile.name, f"must be {profile!r}"
             )
         self.root = self.results / profile
-        self._rendered = Rendered()
 
     def cells(self) -> Iterator[Cell]:
         """Points of the grid, in the order in which they are shown."""
@@ -173,7 +171,6 @@ class Grid(Generic[ProfileT]):
             limit_s=self.limit_s(stage),
             exclusive=stage in self.benchmark.measured,
             cell=cell,
-            rendered=self._rendered,
         )
 
     def _parameters(self, cell: Cell | None) -> dict[str, str]:

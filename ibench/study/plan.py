@@ -8,7 +8,6 @@ yet, times come from ``params/costs/<host>.yaml``, each number with its source.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple, TypeAlias
 
@@ -17,7 +16,6 @@ from ibench.params.costs import Costs
 from ibench.params.files import load_yaml, named
 from ibench.store import read_head
 from ibench.study.definition import Job, Study
-from ibench.study.state import map_jobs
 from ibench.terminal import Part, Table
 
 __all__ = ["Plan", "make_plan", "plan_parts", "stage_s"]
@@ -67,10 +65,9 @@ def make_plan(study: Study, costs: str | None = None) -> Plan:
     scenario_s: Hours = defaultdict(float)
     took_s: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     left: list[Job] = []
-    seen = map_jobs(study, _took_s)
     for job in study.jobs.values():
         jobs[job.stage] += 1
-        wall_s = seen[job.name]
+        wall_s = _took_s(job)
         if wall_s is None:
             left.append(job)
             continue
@@ -88,11 +85,10 @@ def make_plan(study: Study, costs: str | None = None) -> Plan:
     )
 
 
-def _took_s(job: tuple[str, str]) -> float | None:
-    """Wall time of a finished job by its folder and run id; None of another one."""
-    folder, run_id = job
-    found = read_head(Path(folder))
-    return found.wall_s if found and found.run_id == run_id else None
+def _took_s(job: Job) -> float | None:
+    """Wall time of a finished job; None of one whose parameters have changed."""
+    found = read_head(job.folder)
+    return found.wall_s if found and found.run_id == job.run_id else None
 
 
 def _kind(job: Job) -> tuple[str, str, str]:

@@ -7,12 +7,10 @@ a verdict does not outlive its evidence.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ibench import REPOSITORY
 from ibench.errors import CorruptResultError
@@ -22,22 +20,17 @@ from ibench.study.grid import Grid, Job
 from ibench.study.notebook import code_sha256
 
 __all__ = [
-    "MANY",
     "JobState",
     "Standing",
     "inputs_of",
     "is_done",
     "job_states",
-    "map_jobs",
     "notebook_of",
     "standing",
     "standings",
 ]
 
 JobState: TypeAlias = Literal["done", "missing", "outdated", "stale", "broken"]
-SeenT = TypeVar("SeenT")
-# Below this, starting processes takes longer than reading the records.
-MANY = 5000
 
 
 class Standing(NamedTuple):
@@ -68,8 +61,7 @@ def inputs_of(study: Grid[Any], job: Job) -> dict[str, str]:
 
 def standing(study: Grid[Any], job: Job) -> Standing:
     """Look at one job and the records it was built on, and no further up."""
-    seen = _seen((str(job.folder), job.run_id))
-    return _judged(study, job, seen, inputs_of(study, job))
+    return _judged(study, job, _head_of(job), inputs_of(study, job))
 
 
 def is_done(study: Grid[Any], job: Job) -> bool:
@@ -83,7 +75,7 @@ def standings(study: Grid[Any]) -> dict[str, Standing]:
     Returns:
         Standings by job name, upstream before downstream.
     """
-    heads = map_jobs(study, _seen)
+    heads = {name: _head_of(job) for name, job in study.jobs.items()}
     names = {job.folder: job.name for job in study.jobs.values()}
     found: dict[str, Standing] = {}
     for job in study.jobs.values():
@@ -101,22 +93,10 @@ def job_states(study: Grid[Any]) -> dict[str, JobState]:
     return {name: found.state for name, found in standings(study).items()}
 
 
-def map_jobs(
-    study: Grid[Any], look: Callable[[tuple[str, str]], SeenT]
-) -> dict[str, SeenT]:
-    """Look at every job's folder, with its run id, on all cores if there are many."""
-    jobs = [(str(job.folder), job.run_id) for job in study.jobs.values()]
-    if len(jobs) < MANY:
-        return dict(zip(study.jobs, map(look, jobs), strict=True))
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        found = pool.map(look, jobs, chunksize=1000)
-        return dict(zip(study.jobs, found, strict=True))
-
-
-def _seen(job: tuple[str, str]) -> RecordHead | str | None:
+def _head_of(job: Job) -> RecordHead | str | None:
     """Head of a record, or why it is broken, or None where there is none."""
     try:
-        return read_head(Path(job[0]))
+        return read_head(job.folder)
     except CorruptResultError as error:
         return str(error)
 

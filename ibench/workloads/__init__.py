@@ -9,7 +9,7 @@ from ibench.workloads.documents import (
     longbench_documents,
     stdlib_documents,
 )
-from ibench.workloads.embedded_model import ensure_model, model_hash
+from ibench.workloads.embedded_model import ensure_model
 from ibench.workloads.questions import embedded_questions, mmlu_pro_questions
 from ibench.workloads.sampling import WorkloadSpec, sample_requests
 from ibench.workloads.sets import (
@@ -33,7 +33,6 @@ __all__ = [
     "ensure_model",
     "longbench_documents",
     "mmlu_pro_questions",
-    "model_hash",
     "read_questions",
     "read_requests",
     "sample_requests",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import shutil
@@ -23,7 +22,7 @@ from ibench.workloads.training import TrainingSpec, train_model, train_tokenizer
 if TYPE_CHECKING:
     from transformers import MistralForCausalLM, PreTrainedTokenizerFast
 
-__all__ = ["ensure_model", "locked", "model_hash", "model_key", "publish_model"]
+__all__ = ["ensure_model", "locked", "model_key", "publish_model"]
 
 _log = logging.getLogger(__name__)
 
@@ -62,18 +61,6 @@ def model_key(spec: TrainingSpec, documents: Sequence[Document]) -> str:
             "versions": {name: version(name) for name in packages},
         }
     )
-
-
-def model_hash(folder: Path) -> str:
-    """Hash names and contents of every file of a model folder.
-
-    Raises:
-        FileNotFoundError: the folder does not exist.
-    """
-    if not folder.is_dir():
-        raise FileNotFoundError(folder)
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return sha256_of({p.relative_to(folder).as_posix(): _file_hash(p) for p in files})
 
 
 def _train_into(
@@ -118,11 +105,6 @@ def _portable(folder: Path) -> None:
     folder.chmod(0o755)
     for path in folder.iterdir():
         path.chmod(0o644)
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def main() -> int:

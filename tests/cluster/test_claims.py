@@ -33,9 +33,10 @@ def holder(folder: Path, *, says: str) -> subprocess.Popen[str]:
     text = f"""
         import time
         from pathlib import Path
-        from ibench.cluster.claims import Claim, HeldError, Owner
+        from ibench.cluster.claims import CellClaim, HeldError, Owner
         try:
-            with Claim(Path({str(folder)!r}), "k", Owner.this("1"), {UTC!r}, 0.1) as c:
+            owner = Owner.this("1")
+            with CellClaim(Path({str(folder)!r}), "k", owner, {UTC!r}, 0.1) as c:
                 print("held", flush=True)
                 {says}
                 c.end("done")

@@ -21,7 +21,6 @@ from ibench.load.arrivals import (
     parse_arrivals,
     replay_offsets_ns,
     save_arrivals,
-    shard,
 )
 from tests.load.arrival_statistics import (
     achieved_rate_per_s,
@@ -113,21 +112,6 @@ def test_a_rate_only_stretches_the_schedule(kind: ArrivalKind, factor: int) -> N
     for a, b in zip(slow, fast, strict=True):
         assert a == pytest.approx(b * factor, abs=2 * factor)
     assert gap_cv(slow) == pytest.approx(gap_cv(fast), rel=1e-4)
-
-
-@given(n=st.integers(0, 300), processes=st.integers(1, 40))
-def test_the_shards_together_are_the_schedule(n: int, processes: int) -> None:
-    offsets = arrival_offsets_ns("poisson", n, 5.0, "x")
-    shards = [shard(n, index, processes) for index in range(processes)]
-    assert all(i % processes == k for k, part in enumerate(shards) for i in part)
-    sent = sorted((i, offsets[i]) for part in shards for i in part)
-    assert sent == list(enumerate(offsets))
-
-
-@pytest.mark.parametrize(("index", "processes"), [(-1, 2), (2, 2), (0, 0)])
-def test_there_is_no_other_shard(index: int, processes: int) -> None:
-    with pytest.raises(ValueError, match="process"):
-        shard(10, index, processes)
 
 
 def test_burst_needs_no_rate_and_names_matter() -> None:

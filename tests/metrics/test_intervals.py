@@ -19,10 +19,8 @@ from ibench.metrics.intervals import (
     Interval,
     SequentialStop,
     batch_means_interval,
-    bootstrap_interval,
     minimum_n,
     percentile_interval,
-    percentile_ratio_interval,
     saved,
     speedup_interval,
     t_interval,
@@ -45,8 +43,12 @@ def draws(law: str, shape: tuple[int, ...], seed: int) -> Floats:
     return sample
 
 
+def is_covered(found: Interval, truth: float) -> bool:
+    return found.low <= truth <= found.high
+
+
 def coverage(rows: Floats, truth: float, interval: Callable[[Any], Interval]) -> float:
-    return float(np.mean([interval(row).covers(truth) for row in rows]))
+    return float(np.mean([is_covered(interval(row), truth) for row in rows]))
 
 
 def noise(repeats: int) -> float:
@@ -78,12 +80,6 @@ def test_mean_intervals_cover(law: str, n: int) -> None:
     lost = 0.0 if law == "normal" or n == 700 else 0.03
     assert coverage(rows, truth, t_interval) >= CLAIM - lost - noise(1000)
 
-    def resampled(row: Floats) -> Interval:
-        return bootstrap_interval(row, np.mean, draws=500)
-
-    lost = 0.01 if n == 700 else lost + 0.01
-    assert coverage(rows[:400], truth, resampled) >= CLAIM - lost - noise(400)
-
 
 @pytest.mark.parametrize("runs", [2, 3, 5])
 def test_a_server_against_itself_gives_a_speedup_of_one(runs: int) -> None:
@@ -91,17 +87,6 @@ def test_a_server_against_itself_gives_a_speedup_of_one(runs: int) -> None:
     pairs = np.exp(np.random.default_rng(runs).normal(0, 0.03, (1000, 2, runs)))
     share = coverage(pairs, 1.0, lambda pair: speedup_interval(*pair))
     assert CLAIM - noise(1000) <= share <= 0.99
-
-
-@pytest.mark.parametrize("law", list(LAWS))
-def test_a_run_against_itself_gives_a_ratio_of_one(law: str) -> None:
-    """A/A inside one run, and the ratio of a server that is 30 % faster."""
-    for n in SIZES:
-        pairs = draws(law, (800, 2, n), seed=n + 2)
-        share = coverage(pairs, 1.0, lambda pair: percentile_ratio_interval(*pair))
-        assert share >= CLAIM - noise(800)
-        faster = percentile_ratio_interval(pairs[0][0] * 1.3, pairs[0][0])
-        assert faster.value == pytest.approx(1.3)
 
 
 def test_a_speedup_is_found() -> None:
@@ -151,7 +136,7 @@ def test_throughput_intervals_cover(gap: str, n: int, least: float) -> None:
         times = events(gap, n, rng)
         weights = rng.geometric(0.01, len(times))
         found = batch_means_interval(times, 40.0, 40.0 + n, weights=weights)
-        hits.append(found.covers(100.0))
+        hits.append(is_covered(found, 100.0))
     assert np.mean(hits) >= least - noise(600)
 
 
@@ -229,7 +214,7 @@ def test_a_stopped_run_covers_as_claimed(
             n = math.ceil(n * 1.1)
         found = stop.interval(values[:n])
         assert found.relative_half_width <= width
-        hits.append(found.covers(truth))
+        hits.append(is_covered(found, truth))
         lengths.append(n)
     assert np.mean(hits) >= CLAIM - 0.01 - noise(2000)
     assert np.median(lengths) < 1000
@@ -274,24 +259,14 @@ def test_what_stopping_saved() -> None:
         saved(100, 0, 0.0)
 
 
-def test_bootstrap_is_a_function_of_its_name() -> None:
-    values = [1.0, 2.0, 4.0, 8.0, 16.0]
-    one = bootstrap_interval(values, np.median, seed_name="a", draws=200)
-    assert one == bootstrap_interval(values, np.median, seed_name="a", draws=200)
-    assert one != bootstrap_interval(values, np.mean, seed_name="a", draws=200)
-    assert one.low < one.value == 4.0 < one.high
-
-
 def test_unknown_is_not_an_interval() -> None:
     undefined: list[Callable[[], object]] = [
         lambda: percentile_interval([], 50),
         lambda: percentile_interval([1.0] * 5, 50),
         lambda: t_interval([1.0]),
         lambda: t_interval([1.0, math.inf]),
-        lambda: bootstrap_interval([1.0] * 4, np.mean),
         lambda: speedup_interval([1.0, 2.0], [1.0]),
         lambda: speedup_interval([1.0, 2.0], [1.0, 0.0]),
-        lambda: percentile_ratio_interval([1.0] * 30, [-1.0] * 30),
         lambda: t_interval([-1.0, 1.0]).relative_half_width,
     ]
     for attempt in undefined:

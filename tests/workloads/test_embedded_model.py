@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from ibench.files import tree_sha256
 from ibench.gates.quality import extract_answer
 from ibench.records import RequestSpec
 from ibench.workloads.documents import stdlib_documents
-from ibench.workloads.embedded_model import ensure_model, model_hash, model_key
+from ibench.workloads.embedded_model import ensure_model, model_key
 from ibench.workloads.questions import embedded_questions
 from ibench.workloads.sampling import WorkloadSpec, sample_requests
 from ibench.workloads.tokens import ChatTokenizer
@@ -184,7 +185,7 @@ def test_the_tokenizer_is_the_same_each_time_and_renders_roles() -> None:
 @pytest.mark.slow
 def test_training_twice_gives_the_same_files(tmp_path: Path) -> None:
     first, second = (ensure_model(tmp_path / name, TINY) for name in "ab")
-    assert model_hash(first) == model_hash(second)
+    assert tree_sha256(first) == tree_sha256(second)
     assert ensure_model(tmp_path / "a", TINY) == first
     assert [p.name for p in (tmp_path / "a").iterdir() if p.is_dir()] == [first.name]
     config = json.loads((first / "generation_config.json").read_text())
@@ -199,8 +200,3 @@ def test_the_key_depends_on_specification_and_corpus() -> None:
         model_key(TINY, documents[:2]),
     }
     assert len(keys) == 3
-
-
-def test_the_hash_of_a_missing_model_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        model_hash(tmp_path / "none")

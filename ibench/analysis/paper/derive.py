@@ -21,7 +21,6 @@ __all__ = [
     "geometric",
     "implied_costs",
     "native_units",
-    "quartile_ranges",
     "rank_of",
     "scenario_summary",
 ]
@@ -205,31 +204,3 @@ def native_units(data: Published) -> pd.DataFrame:
             rows.append((method, scenario, value, again, value / again - 1))
     names = ["method", "scenario", "printed", "recomputed", "relative_deviation"]
     return pd.DataFrame(rows, columns=names)
-
-
-def quartile_ranges(runs: pd.DataFrame) -> pd.DataFrame:
-    """How far a method moves between quartiles of its field from seed to seed.
-
-    Args:
-        runs: columns scenario, method, seeds, speedup; one row a run.
-
-    Returns:
-        Per scenario: mean and median range (0 to 3), counts of 0, 1 and 2 or more.
-    """
-    fields = runs.groupby(["scenario", "seeds"])
-    field = fields.method.transform("size")
-    place = fields.speedup.rank(ascending=False, method="first") - 1
-    quartile = (4 * place // field).clip(upper=3)
-    moves = runs.assign(quartile=quartile).groupby(["scenario", "method"]).quartile
-    spread = (moves.max() - moves.min()).reset_index()
-    grouped = spread.groupby("scenario").quartile
-    return pd.DataFrame(
-        {
-            "mean_quartile_range": grouped.mean(),
-            "median_quartile_range": grouped.median(),
-            "stable": grouped.agg(lambda x: int((x == 0).sum())),
-            "adjacent": grouped.agg(lambda x: int((x == 1).sum())),
-            "two_or_more": grouped.agg(lambda x: int((x >= 2).sum())),
-            "methods": grouped.size(),
-        }
-    ).reset_index()

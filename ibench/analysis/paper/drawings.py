@@ -217,13 +217,8 @@ def stages(data: Published) -> Drawn:
 def best_functioning(data: Published) -> Drawn:
     """Table 17: final score against the best functioning server of the run."""
     frame = data("paper_table17_best_functioning")
-    table = pd.DataFrame(
-        {
-            "label": frame.agent,
-            "first": frame.final_aggregate_speedup,
-            "second": frame.best_seen_aggregate_speedup,
-        }
-    )
+    columns = ["agent", "final_aggregate_speedup", "best_seen_aggregate_speedup"]
+    table = frame[columns].set_axis(["label", "first", "second"], axis=1)
     drawn = figures.dumbbells(
         table, "submitted", "best functioning server of the run",
         "What agents had and what they left", "aggregate speedup (x)",
@@ -251,17 +246,13 @@ def configurations(data: Published) -> Drawn:
     """Distinct non-default argument sets per run."""
     frame = data("site_config_distribution")
     frame = frame[frame.site_version == "first"]
-    table = pd.DataFrame(
-        {
-            "category": frame.distinct_non_default_configs,
-            "group": "paper",
-            "percent": frame.percent_of_runs,
-        }
+    return _grouped(
+        frame.distinct_non_default_configs,
+        "paper",
+        frame.percent_of_runs,
+        "Configurations tried per run",
+        "distinct non-default argument sets",
     )
-    drawn = figures_behaviour.grouped_bars(
-        table, "Configurations tried per run", "distinct non-default argument sets"
-    )
-    return Drawn(drawn, table)
 
 
 def techniques(data: Published) -> Drawn:
@@ -269,17 +260,21 @@ def techniques(data: Published) -> Drawn:
     frame = data("technique_mentions")
     sources = {"paper": "paper", "site_v1.0.2_to_v1.0.5": "site from June 2026"}
     frame = frame[frame.source.isin(sources)]
-    table = pd.DataFrame(
-        {
-            "category": frame.technique.str.replace("_", " "),
-            "group": frame.source.map(sources),
-            "percent": frame.percent_of_runs,
-        }
+    return _grouped(
+        frame.technique.str.replace("_", " "),
+        frame.source.map(sources),
+        frame.percent_of_runs,
+        "Techniques named in transcripts",
+        "technique",
     )
-    drawn = figures_behaviour.grouped_bars(
-        table, "Techniques named in transcripts", "technique"
-    )
-    return Drawn(drawn, table)
+
+
+def _grouped(
+    category: pd.Series, group: pd.Series | str, percent: pd.Series, *titles: str
+) -> Drawn:
+    columns = {"category": category, "group": group, "percent": percent}
+    table = pd.DataFrame(columns)
+    return Drawn(figures_behaviour.grouped_bars(table, *titles), table)
 
 
 def families(data: Published) -> Drawn:
@@ -290,17 +285,9 @@ def families(data: Published) -> Drawn:
 
 
 def _budget_points(data: Published) -> pd.DataFrame:
-    frame = tables_behaviour.time_budget(data)
-    return pd.DataFrame(
-        {
-            "panel": frame.version,
-            "model": frame.model,
-            "hours": frame.budget_hours,
-            "aggregate": frame.aggregate_speedup,
-            "sem": frame.aggregate_sem,
-            "estimated": frame.marked_estimated.astype(bool),
-        }
-    )
+    frame = tables_behaviour.time_budget(data).drop(columns="printed_in")
+    names = ["panel", "model", "hours", "aggregate", "sem", "estimated"]
+    return frame.set_axis(names, axis=1).astype({"estimated": bool})
 
 
 def time_budget_paper(data: Published) -> Drawn:
@@ -323,30 +310,18 @@ def cost_paper(data: Published) -> Drawn:
     """Table 12 against Table 2."""
     cost, board = data("paper_table12_cost"), data("paper_table02_leaderboard")
     frame = cost.merge(board, left_on="agent", right_on="method")
-    table = pd.DataFrame(
-        {
-            "label": frame.agent,
-            "usd": frame.total_usd,
-            "low": frame.total_usd,
-            "high": frame.total_usd,
-            "aggregate": frame.aggregate_speedup,
-        }
-    )
-    title = "Cost and speedup, paper (API and GPU)"
-    return Drawn(figures_behaviour.cost_figure(table, title), table)
+    columns = ["agent", "total_usd", "total_usd", "total_usd", "aggregate_speedup"]
+    return _cost(frame[columns], "Cost and speedup, paper (API and GPU)")
 
 
 def cost_site(data: Published) -> Drawn:
     """API-equivalent cost and speedup of the 39 rows of September 2026."""
     frame = data("site_v1_0_5_leaderboard")
-    table = pd.DataFrame(
-        {
-            "label": frame.model,
-            "usd": frame.cost_12_runs_usd,
-            "low": frame.cost_low_usd,
-            "high": frame.cost_high_usd,
-            "aggregate": frame.aggregate_speedup,
-        }
-    )
+    columns = ["model", "cost_12_runs_usd", "cost_low_usd", "cost_high_usd"]
     title = "Cost and speedup, site of September 2026 (API only)"
+    return _cost(frame[[*columns, "aggregate_speedup"]], title)
+
+
+def _cost(frame: pd.DataFrame, title: str) -> Drawn:
+    table = frame.set_axis(["label", "usd", "low", "high", "aggregate"], axis=1)
     return Drawn(figures_behaviour.cost_figure(table, title), table)

@@ -29,10 +29,11 @@ __all__ = [
     "forced_engine",
     "hardware",
     "leaderboard",
+    "leaderboard_june",
+    "leaderboard_september",
     "native",
     "scenario_summaries",
     "search_grid",
-    "site_leaderboard",
     "structured_prompt",
     "warm_start",
 ]
@@ -178,7 +179,17 @@ def forced_engine(data: Published) -> pd.DataFrame:
     )
 
 
-def site_leaderboard(data: Published, file: str) -> pd.DataFrame:
+def leaderboard_june(data: Published) -> pd.DataFrame:
+    """The site's leaderboard of June 2026."""
+    return _site_leaderboard(data, "site_v1_0_2_leaderboard")
+
+
+def leaderboard_september(data: Published) -> pd.DataFrame:
+    """The site's leaderboard of September 2026."""
+    return _site_leaderboard(data, "site_v1_0_5_leaderboard")
+
+
+def _site_leaderboard(data: Published, file: str) -> pd.DataFrame:
     """One version of the site's leaderboard: marks, rank and aggregate again."""
     frame = data(file)
     value = geometric(frame)

@@ -9,21 +9,20 @@ compete.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ibench.analysis.trajectories.events import (
     OPTIMIZATION,
     AgentRun,
     Episode,
-    Event,
     Family,
     tier_of,
 )
 from ibench.analysis.trajectories.techniques import of_flag
 from ibench.analysis.trajectories.walk import Step, Walk
 
-__all__ = ["episodes_of", "episodes_of_walk", "families_of_walk"]
+__all__ = ["episodes_of_walk", "families_of_walk"]
 
 _CONFIDENCE: dict[str, float] = {
     "one technique": 0.9,
@@ -66,11 +65,6 @@ class _Group:
     family: Family
     steps: list[Step] = field(default_factory=list)
     labels: list[_Label] = field(default_factory=list)
-
-
-def episodes_of(run: AgentRun, events: Iterable[Event]) -> list[Episode]:
-    """Cut a run into episodes."""
-    return episodes_of_walk(run, Walk(run, events))
 
 
 def episodes_of_walk(run: AgentRun, walk: Walk) -> list[Episode]:

@@ -5,7 +5,7 @@ The shape is a contract with the viewer: ``docs/trajectories.md`` names every ke
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,30 +17,11 @@ from ibench.files import write_atomic
 
 __all__ = [
     "TEXT_LIMIT",
-    "export_run",
-    "export_runs",
     "render_run",
     "write_list",
 ]
 
 TEXT_LIMIT = 2000
-
-
-def export_runs(runs: Iterable[Labelled], folder: Path) -> int:
-    """Write ``runs.json`` and ``runs/<id>.json``; return how many runs.
-
-    Runs are taken and written one at a time; the list is written last.
-    """
-    rows = [export_run(labelled, folder) for labelled in runs]
-    write_list(rows, folder)
-    return len(rows)
-
-
-def export_run(labelled: Labelled, folder: Path) -> dict[str, Any]:
-    """Write one run's file and give its row of the list."""
-    row, document = render_run(labelled)
-    write_atomic(folder / str(row["episodes_file"]), document)
-    return row
 
 
 def render_run(labelled: Labelled) -> tuple[dict[str, Any], bytes]:

@@ -22,7 +22,6 @@ from ibench.analysis.trajectories.events import (
     AgentRun,
     BestSeen,
     Count,
-    Event,
     Measured,
     RunFacts,
     Technique,
@@ -31,7 +30,7 @@ from ibench.analysis.trajectories.launches import config_of
 from ibench.analysis.trajectories.techniques import TECHNIQUES, of_flag
 from ibench.analysis.trajectories.walk import ServerStart, Step, Walk
 
-__all__ = ["FAILURE_MODES", "facts_of", "facts_of_walk"]
+__all__ = ["FAILURE_MODES", "facts_of_walk"]
 
 # Above this share of refused commands a run could hardly work.
 BLOCKED_SHARE = 0.2
@@ -51,11 +50,6 @@ FAILURE_MODES: dict[str, str] = {
     "commands_blocked": "20 % of results or more have exit code 126",
     "no_launcher": "no launcher was written and no server launched",
 }
-
-
-def facts_of(run: AgentRun, events: Iterable[Event]) -> RunFacts:
-    """Apply every rule to a run."""
-    return facts_of_walk(run, Walk(run, events))
 
 
 def facts_of_walk(run: AgentRun, walk: Walk) -> RunFacts:

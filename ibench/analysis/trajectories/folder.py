@@ -26,8 +26,9 @@ from ibench.analysis.trajectories.export import render_run, write_list
 from ibench.analysis.trajectories.labels import label_run, problem_of
 from ibench.analysis.trajectories.pool import available_processes, in_order
 from ibench.analysis.trajectories.table import (
-    EpisodeWriter,
-    EventWriter,
+    EPISODES,
+    EVENTS,
+    TableWriter,
     episode_table,
     event_table,
     fact_row,
@@ -104,12 +105,12 @@ def write_all(folder: Path, out: Path, processes: int | None = 1) -> Written:
             raise UserError(f"{folder}: no readable trajectory below it{why}")
         out.mkdir(parents=True, exist_ok=True)
         with (
-            EventWriter(out / "events.parquet") as events,
-            EpisodeWriter(out / "episodes.parquet") as episodes,
+            TableWriter(out / "events.parquet", EVENTS) as events,
+            TableWriter(out / "episodes.parquet", EPISODES) as episodes,
         ):
             for part in chain([first], parts):
-                events.write_table(part.events)
-                episodes.write_table(part.episodes)
+                events.write(part.events)
+                episodes.write(part.episodes)
                 kept.append(part.counts)
     write_list([counts.shown for counts in kept], out)
     frame = pd.DataFrame([counts.row for counts in kept])

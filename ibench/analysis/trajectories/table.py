@@ -2,93 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ibench.analysis.trajectories.events import AgentRun, Episode, Event, RunFacts
 
 __all__ = [
-    "EPISODE_COLUMNS",
-    "EVENT_COLUMNS",
-    "EpisodeWriter",
-    "EventWriter",
-    "episode_frame",
+    "EPISODES",
+    "EVENTS",
+    "TableWriter",
     "episode_table",
-    "event_frame",
     "event_table",
-    "fact_frame",
     "fact_row",
 ]
 
-EVENT_COLUMNS: dict[str, str] = {
-    "run_id": "string",
-    "index": "Int64",
-    "t_s": "Float64",
-    "kind": "string",
-    "source": "string",
-    "tool": "string",
-    "text": "string",
-    "length": "Int64",
-    "path": "string",
-    "exit_code": "Int64",
-    "is_error": "boolean",
-    "call": "Int64",
-}
-EPISODE_COLUMNS: dict[str, str] = {
-    "run_id": "string",
-    "index": "Int64",
-    "first": "Int64",
-    "last": "Int64",
-    "t_start_s": "Float64",
-    "t_end_s": "Float64",
-    "family": "string",
-    "tier": "string",
-    "engine": "string",
-    "evidence": "string",
-    "confidence": "Float64",
-    "had_launch": "boolean",
-    "had_eval": "boolean",
-    "score": "Float64",
-    "summary": "string",
-}
-_ARROW = {
-    "string": pa.string(),
-    "Int64": pa.int64(),
-    "Float64": pa.float64(),
-    "boolean": pa.bool_(),
-}
+EVENTS = pa.schema(
+    {
+        "run_id": pa.string(),
+        "index": pa.int64(),
+        "t_s": pa.float64(),
+        "kind": pa.string(),
+        "source": pa.string(),
+        "tool": pa.string(),
+        "text": pa.string(),
+        "length": pa.int64(),
+        "path": pa.string(),
+        "exit_code": pa.int64(),
+        "is_error": pa.bool_(),
+        "call": pa.int64(),
+    }
+)
+EPISODES = pa.schema(
+    {
+        "run_id": pa.string(),
+        "index": pa.int64(),
+        "first": pa.int64(),
+        "last": pa.int64(),
+        "t_start_s": pa.float64(),
+        "t_end_s": pa.float64(),
+        "family": pa.string(),
+        "tier": pa.string(),
+        "engine": pa.string(),
+        "evidence": pa.string(),
+        "confidence": pa.float64(),
+        "had_launch": pa.bool_(),
+        "had_eval": pa.bool_(),
+        "score": pa.float64(),
+        "summary": pa.string(),
+    }
+)
 # What is held before a row group is written.
 BATCH_BYTES = 16_000_000
 BATCH_ROWS = 20_000
 EVIDENCE_MARK = " | "
 
 
-def _schema(columns: Mapping[str, str]) -> pa.Schema:
-    return pa.schema([(name, _ARROW[kind]) for name, kind in columns.items()])
-
-
-_EVENTS, _EPISODES = _schema(EVENT_COLUMNS), _schema(EPISODE_COLUMNS)
-
-
 def event_table(events: Iterable[Event]) -> pa.Table:
-    """Put events into an Arrow table of ``EVENT_COLUMNS``."""
-    return _arrow(events, _EVENTS)
+    """Put events into an Arrow table of the columns of ``EVENTS``."""
+    return _arrow(events, EVENTS)
 
 
 def episode_table(episodes: Iterable[Episode]) -> pa.Table:
-    """Put episodes into an Arrow table of ``EPISODE_COLUMNS``; evidence is one text."""
-    return _arrow(map(_episode_row, episodes), _EPISODES)
+    """Put episodes into an Arrow table of ``EPISODES``; evidence is one text."""
+    return _arrow(map(_episode_row, episodes), EPISODES)
 
 
 def _episode_row(episode: Episode) -> tuple[Any, ...]:
     fields = vars(episode) | {"evidence": EVIDENCE_MARK.join(episode.evidence)}
-    return tuple(fields[name] for name in EPISODE_COLUMNS)
+    return tuple(fields[name] for name in EPISODES.names)
 
 
 def _arrow(rows: Iterable[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
@@ -111,7 +96,7 @@ class TableWriter:
         self._batch_rows = batch_rows
         self._held: list[pa.Table] = []
 
-    def write_table(self, table: pa.Table) -> None:
+    def write(self, table: pa.Table) -> None:
         """Add a table."""
         self._held.append(table)
         rows = sum(t.num_rows for t in self._held)
@@ -126,12 +111,7 @@ class TableWriter:
         """Give the writer."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         """Finish the file, or take the half of it away after an error."""
         if kind is None and self._held:
             self._flush()
@@ -140,48 +120,6 @@ class TableWriter:
             self._part.replace(self._path)
         else:
             self._part.unlink(missing_ok=True)
-
-
-class EventWriter(TableWriter):
-    """Writes the events of many runs."""
-
-    def __init__(self, path: Path, batch_rows: int = BATCH_ROWS) -> None:
-        """Open the file beside its final name; it is renamed when complete."""
-        super().__init__(path, _EVENTS, batch_rows)
-
-    def write(self, events: Iterable[Event]) -> None:
-        """Add events in order."""
-        self.write_table(event_table(events))
-
-
-class EpisodeWriter(TableWriter):
-    """Writes the episodes of many runs; evidence becomes one text."""
-
-    def __init__(self, path: Path, batch_rows: int = BATCH_ROWS) -> None:
-        """Open the file beside its final name; it is renamed when complete."""
-        super().__init__(path, _EPISODES, batch_rows)
-
-    def write(self, episodes: Iterable[Episode]) -> None:
-        """Add episodes in order."""
-        self.write_table(episode_table(episodes))
-
-
-def event_frame(events: Iterable[Event]) -> pd.DataFrame:
-    """Put events into a frame of ``EVENT_COLUMNS``."""
-    rows = list(events)
-    data = {
-        name: pd.array([getattr(e, name) for e in rows], dtype=kind)  # type: ignore[call-overload]
-        for name, kind in EVENT_COLUMNS.items()
-    }
-    return pd.DataFrame(data)
-
-
-def episode_frame(episodes: Iterable[Episode]) -> pd.DataFrame:
-    """Put episodes into a frame, one row each; evidence becomes one text."""
-    rows = [
-        e.model_dump() | {"evidence": EVIDENCE_MARK.join(e.evidence)} for e in episodes
-    ]
-    return pd.DataFrame(rows, columns=list(Episode.model_fields))
 
 
 def fact_row(run: AgentRun, facts: RunFacts) -> dict[str, Any]:
@@ -209,8 +147,3 @@ def fact_row(run: AgentRun, facts: RunFacts) -> dict[str, Any]:
     }
     row |= {f"mentions_{t.name}": t.mentioned.n for t in facts.techniques}
     return row | {f"launched_{t.name}": t.launched.n for t in facts.techniques}
-
-
-def fact_frame(pairs: Sequence[tuple[AgentRun, RunFacts]]) -> pd.DataFrame:
-    """Put the facts of runs into a frame, one row each."""
-    return pd.DataFrame([fact_row(run, facts) for run, facts in pairs])

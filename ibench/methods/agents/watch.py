@@ -63,7 +63,6 @@ def sessions(
     study: Study,
     lines: int = 3,
     *,
-    over: bool = True,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[View]:
     """Look at every agent session that has begun.
@@ -71,7 +70,6 @@ def sessions(
     Args:
         study: the profile.
         lines: of each transcript.
-        over: those that are over too; each costs the reading of a record.
         clock: the monotonic seconds of this host, for the time that is left.
     """
     found = []
@@ -80,7 +78,7 @@ def sessions(
             # One that ends just now takes its files away: the next look finds it over.
             with suppress(FileNotFoundError):
                 found.append(_unfinished(study, job, lines, clock()))
-        elif over and (view := _over(job, lines)) is not None:
+        elif (view := _over(job, lines)) is not None:
             found.append(view)
     return found
 

@@ -15,7 +15,6 @@ from ibench.analysis.paper.derive import (
     geometric,
     implied_costs,
     native_units,
-    quartile_ranges,
     rank_of,
     scenario_summary,
 )
@@ -110,19 +109,3 @@ def test_native_units_are_derived(data: Published) -> None:
     rows = native_units(data)
     assert len(rows) == 50
     assert rows.relative_deviation.abs().max() < 0.003
-
-
-def test_quartile_ranges_of_known_runs() -> None:
-    order = {"s1": "abcdefgh", "s2": "abcdefhg", "s3": "hbcdefga"}
-    runs = pd.DataFrame(
-        [
-            {"scenario": "x", "method": m, "seeds": seeds, "speedup": 10.0 - place}
-            for seeds, methods in order.items()
-            for place, m in enumerate(methods)
-        ]
-    )
-    found = quartile_ranges(runs).iloc[0]
-    # a and h swing between first and last quartile, the others stay.
-    assert (found.stable, found.adjacent, found.two_or_more) == (6, 0, 2)
-    assert found.mean_quartile_range == pytest.approx(6 / 8)
-    assert found.median_quartile_range == 0

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from ibench.analysis.trajectories.discover import find_runs
+from ibench.analysis.trajectories.labels import Labelled, label_run, problem_of
 
 Row = dict[str, Any]
 
@@ -137,3 +140,17 @@ def session(folder: Path) -> Path:
     verdict = {"outcome": "ok", "objective": 8.0, "baseline_objective": 4.0}
     (gating / "record.json").write_text(json.dumps({"record": {"result": verdict}}))
     return stage
+
+
+def labelled_runs(folder: Path, problems: list[str]) -> Iterator[Labelled]:
+    """What the rules say of every run below a folder that has a readable event."""
+    found = find_runs(folder)
+    problems.extend(found.problems)
+    for files in found.runs:
+        try:
+            labelled = label_run(files, problems)
+        except Exception as error:  # noqa: BLE001 (as the workbench does)
+            problems.append(problem_of(files, error))
+            continue
+        if labelled.events:
+            yield labelled

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ibench.analysis.trajectories import write_all
+from ibench.analysis.trajectories.folder import write_all
 from ibench.analysis.trajectories.pool import in_order
 from ibench.errors import UserError
 from tests.analysis.trajectories import made

@@ -12,10 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ibench.analysis.trajectories import Labelled, label_run, labelled_runs
-from ibench.analysis.trajectories.atif import to_atif, write_atif
 from ibench.analysis.trajectories.discover import find_runs
 from ibench.analysis.trajectories.events import Event
+from ibench.analysis.trajectories.labels import Labelled, label_run
 from ibench.analysis.trajectories.public import fetch, objective_of
 from ibench.analysis.trajectories.reading import HEAD, TAIL, Cutter, Item, number_events
 from ibench.analysis.trajectories.scaffolds import items_of
@@ -25,7 +24,7 @@ from tests.analysis.trajectories import made
 
 def read_all(folder: Path) -> tuple[list[Labelled], list[str]]:
     problems: list[str] = []
-    return list(labelled_runs(folder, problems)), problems
+    return list(made.labelled_runs(folder, problems)), problems
 
 
 def one(folder: Path) -> tuple[Labelled, list[str]]:
@@ -78,19 +77,6 @@ def test_atif(tmp_path: Path) -> None:
     assert labelled.events[-1].call == 3
     assert labelled.facts.best_seen is not None
     assert labelled.facts.best_seen.value == 4
-
-
-def test_atif_is_written_as_it_is_read(tmp_path: Path) -> None:
-    made.public_run(tmp_path / "a" / "run_0001")
-    before, _ = one(tmp_path / "a")
-    path = tmp_path / "b" / "run_0001" / "trajectory.json"
-    path.parent.mkdir(parents=True)
-    write_atif(to_atif(before.run, before.events), path)
-    after, _ = one(tmp_path / "b")
-    assert [(e.kind, e.text, e.call) for e in after.events] == [
-        (e.kind, e.text, e.call) for e in before.events
-    ]
-    assert after.facts.model_dump() == before.facts.model_dump()
 
 
 def test_session(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ import pytest
 
 import ibench.analysis.trajectories
 from ibench import REPOSITORY
-from ibench.analysis.trajectories import labelled_runs
 from ibench.analysis.trajectories.events import FAMILIES, Event
 from ibench.analysis.trajectories.facts import FAILURE_MODES, facts_of_walk
 from ibench.analysis.trajectories.launches import config_of, launches_in
@@ -20,6 +19,7 @@ from ibench.analysis.trajectories.measurements import numbers_in, objective_in
 from ibench.analysis.trajectories.rules import RULES, Rule
 from ibench.analysis.trajectories.techniques import FLAG_FAMILIES, TECHNIQUES, mentioned
 from tests.analysis.trajectories import sample
+from tests.analysis.trajectories.made import labelled_runs
 
 DOCS = REPOSITORY / "docs" / "trajectories.md"
 MODULES = [m.name for m in pkgutil.iter_modules(ibench.analysis.trajectories.__path__)]

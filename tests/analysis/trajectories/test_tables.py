@@ -6,25 +6,17 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ibench.__main__ import main
-from ibench.analysis.trajectories import (
-    EventWriter,
-    event_frame,
-    export_runs,
-    labelled_runs,
-    summary,
-)
+from ibench.analysis.trajectories import summary
 from ibench.analysis.trajectories.events import FAMILIES
-from ibench.analysis.trajectories.table import (
-    EPISODE_COLUMNS,
-    EVENT_COLUMNS,
-    EpisodeWriter,
-    episode_frame,
-    fact_frame,
-)
+from ibench.analysis.trajectories.folder import write_all
+from ibench.analysis.trajectories.table import EVENTS, TableWriter, event_table
 from tests.analysis.trajectories import made
+from tests.analysis.trajectories.made import labelled_runs
 
 RUN_KEYS = ["id", "agent", "scenario", "seeds", "outcome", "speedup", "objective"]
 RUN_KEYS += ["budget_s", "engine", "n_events", "episodes_file"]
@@ -41,32 +33,18 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("batch", [1, 2, 7, 1000])
-def test_batches_do_not_change_the_event_table(
+def test_batches_do_not_change_a_table(
     folder: Path, batch: int, tmp_path: Path
 ) -> None:
-    events = [e for run in labelled_runs(folder, []) for e in run.events]
-    with EventWriter(tmp_path / "e.parquet", batch_rows=batch) as writer:
-        for run in labelled_runs(folder, []):
-            writer.write(run.events)
-    written = pd.read_parquet(tmp_path / "e.parquet").astype(EVENT_COLUMNS)
-    pd.testing.assert_frame_equal(written, event_frame(events))
-
-
-@pytest.mark.parametrize("batch", [1, 1000])
-def test_batches_do_not_change_the_episode_table(
-    folder: Path, batch: int, tmp_path: Path
-) -> None:
-    runs = list(labelled_runs(folder, []))
-    with EpisodeWriter(tmp_path / "e.parquet", batch_rows=batch) as writer:
-        for run in runs:
-            writer.write(run.episodes)
-    written = pd.read_parquet(tmp_path / "e.parquet").astype(EPISODE_COLUMNS)
-    frame = episode_frame(e for run in runs for e in run.episodes)
-    pd.testing.assert_frame_equal(written, frame.astype(EPISODE_COLUMNS))
+    parts = [event_table(run.events) for run in labelled_runs(folder, [])]
+    with TableWriter(tmp_path / "e.parquet", EVENTS, batch_rows=batch) as writer:
+        for part in parts:
+            writer.write(part)
+    assert pq.read_table(tmp_path / "e.parquet").equals(pa.concat_tables(parts))
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), EventWriter(tmp_path / "e.parquet"):
+    with pytest.raises(RuntimeError), TableWriter(tmp_path / "e.parquet", EVENTS):
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
 
@@ -83,7 +61,6 @@ def test_summary(folder: Path) -> None:
     assert table.to_numpy().sum() == sum(len(r.episodes) - 1 for r in runs)
     assert list(table.index) == list(FAMILIES)
     assert summary.behaviour(facts).set_index("metric").loc["runs", "value"] == 2
-    assert len(fact_frame([(r.run, r.facts) for r in runs])) == 2
 
 
 def test_no_runs_define_no_numbers() -> None:
@@ -93,7 +70,7 @@ def test_no_runs_define_no_numbers() -> None:
 
 def test_the_viewers_json_has_its_shape(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert export_runs(labelled_runs(folder, []), out) == 2
+    assert len(write_all(folder, out).facts) == 2
     rows = json.loads((out / "runs.json").read_text())
     assert [list(row) for row in rows] == [RUN_KEYS, RUN_KEYS]
     first = json.loads((out / rows[0]["episodes_file"]).read_text())

@@ -94,7 +94,6 @@ def test_a_session_is_seen_while_it_runs_and_ended_by_a_person(
     assert (over.left_s, over.tokens) == (None, None)
     assert "waiting" in over.tail
     assert f"{CELL}: finished; 1 evaluation, best 3.5\n" in _status(study)
-    assert sessions(study, over=False) == []
 
 
 def test_nothing_runs_and_nothing_can_be_stopped(study: Study) -> None:
@@ -128,7 +127,6 @@ def test_a_relaunch_in_the_sessions_folder_is_no_session(study: Study) -> None:
     (study.root / ".work" / job.job.run_id[:12] / "workspace").mkdir(parents=True)
     (view,) = sessions(study)
     assert (view.state, view.phase) == ("over", "finished")
-    assert sessions(study, over=False) == []
     with pytest.raises(ParameterError, match="running: none"):
         stop_session(study, CELL)
     assert not (job.folder / STOP).exists()

@@ -112,9 +112,6 @@ class Profile(BaseProfile):
 
     @model_validator(mode="after")
     def _method_names_are_unique(self) -> Profile:
-        unknown = set(self.scale) - set(self.scenarios)
-        if unknown:
-            raise ValueError(f"scale names {sorted(unknown)}, not in scenarios")
         names = [m.name for m in self.methods]
         if len(set(names)) != len(names) or "baseline" in names:
             raise ValueError("method names must be unique and not 'baseline'")

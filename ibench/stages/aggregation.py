@@ -23,7 +23,7 @@ from ibench.analysis.frames import (
     trial_rows,
 )
 from ibench.analysis.report import Tables, drawn
-from ibench.analysis.runs import read_runs
+from ibench.analysis.runs import read_baseline, read_runs
 from ibench.analysis.scores import (
     aggregate_tables,
     cell_table,
@@ -35,7 +35,7 @@ from ibench.files import file_sha256
 from ibench.methods.agents.links import read_head
 from ibench.metrics.intervals import t_interval
 from ibench.params.prices import latest_prices
-from ibench.records import BaselineResult, StudyResult
+from ibench.records import StudyResult
 from ibench.store import load_record
 from ibench.study.job import OpenJob
 
@@ -67,7 +67,7 @@ def build_tables(job: OpenJob) -> Tables:
         CorruptResultError: a record is missing or was edited.
     """
     choices = job.study.profile.statistics
-    runs, progress, trials, timing, used = frames_of(read_runs(job.study))
+    runs, progress, trials, timing, used = frames_of(read_runs(job.study).checked())
     frame = with_speedups(runs, choices)
     other = "speedup_plain" if choices.floor_below_baseline else "speedup_floored"
     scores, other_floor = aggregate_tables(frame, choices, ("speedup", other))
@@ -119,9 +119,7 @@ def _baselines(job: OpenJob) -> pd.DataFrame:
     for cell in job.study.cells():
         if cell.method != "baseline":
             continue
-        result = load_record(job.study.root / cell.path / "baseline").result
-        if not isinstance(result, BaselineResult):
-            raise TypeError(f"{cell.path}: not a baseline")
+        result = read_baseline(job.study, cell)
         spread = _relative_half_width(result.repeats, job)
         for phase in result.evidence.phases:
             rows.append(

@@ -61,6 +61,10 @@ class Study(Grid[Profile]):
         self.scenarios: dict[str, PaperScenario] = {
             s: self._scenario(s) for s in self.profile.scenarios
         }
+        for name in self.profile.scale:
+            if name not in self.scenarios:
+                path = self.profile_path
+                raise unknown_name(path, "scale", name, self.profile.scenarios)
         self.baseline_engine = self.engine(self.profile.baseline_engine)
         self.method_specs = {m.name: self.method_spec(m) for m in self.profile.methods}
 

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.slow
 def test_an_edited_record_is_not_read(tmp_path: Path) -> None:
     study = make_study(REPOSITORY / "params", tmp_path, methods=2, seed_pairs=2)
     publish_records(study)
-    assert len(frames_of(read_runs(study))[0]) == 16
+    assert len(frames_of(read_runs(study).checked())[0]) == 16
     path = next(study.root.rglob(f"gating/{RECORD}"))
     path.write_text(path.read_text().replace("passed every", "passed any"))
     with pytest.raises(CorruptResultError, match="edited after it was written"):
-        frames_of(read_runs(study))
+        frames_of(read_runs(study).checked())

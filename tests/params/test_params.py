@@ -91,7 +91,7 @@ def test_scenario_d_runs_at_its_declared_concurrency(tmp_path: Path) -> None:
         ({"scenaros": ["a"]}, "scenaros", "did you mean 'scenarios'"),
         ({"seed_pairs": "two"}, "seed_pairs", "integer"),
         ({"seed_pairs": "2"}, "seed_pairs", "integer"),
-        ({"scenarios": ["e"]}, "scenarios.0", "'a'"),
+        ({"scenarios": []}, "scenarios", "at least 1 item"),
         ({"documents": None}, "documents", "stdlib"),
     ],
 )
@@ -106,6 +106,23 @@ def test_bad_profile_is_one_line_with_a_remedy(
     assert hint in caught.value.remedy
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "key", "hint"),
+    [
+        ({"scenarios": ["e"]}, "scenario", "choose one of a, b, c, d"),
+        ({"scenarios": ["a"]}, "scale", "choose one of a"),
+    ],
+)
+def test_a_scenario_that_is_not_there_is_named(
+    params: Path, values: dict[str, object], key: str, hint: str, tmp_path: Path
+) -> None:
+    change(params / "profiles" / "smoke.yaml", **values)
+    with pytest.raises(ParameterError) as caught:
+        Study("smoke", params, tmp_path)
+    assert caught.value.key == key
+    assert hint in caught.value.remedy
 
 
 def test_a_unit_where_none_belongs_is_refused(params: Path) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 from ibench import REPOSITORY
 from ibench.analysis.frames import Run, run_row
 from ibench.analysis.paper.data import Published
-from ibench.analysis.runs import is_finished, read_run
+from ibench.analysis.runs import read_runs
 from ibench.analysis.scores import with_speedups
 from ibench.errors import UserError
 from ibench.study.definition import Cell, Study
@@ -21,7 +21,7 @@ __all__ = ["PanelData", "find_source"]
 class PanelData:
     """The published numbers, and a profile's finished runs where there are any.
 
-    ``why`` says why there are none; it is empty where there are.
+    ``why`` says why there are none, or which could not be read.
     """
 
     published: Published
@@ -54,7 +54,7 @@ class PanelData:
         return (
             f"**Data: profile `{self.profile}`**, {len(self.finished)} of "
             f"{self.planned} runs finished, model {self.study.profile.model}; "
-            "published numbers only where they are named so."
+            f"published numbers only where they are named so.{self.why}"
         )
 
     def frame(self) -> pd.DataFrame:
@@ -86,14 +86,12 @@ def find_source(
     numbers = Published(published)
     try:
         study = Study(profile, REPOSITORY / params, REPOSITORY / results)
-        cells = [c for c in study.cells() if c.method != "baseline"]
-        runs = [
-            (cell, read_run(study, cell)) for cell in cells if is_finished(study, cell)
-        ]
     except UserError as error:
-        # Records of an older code version cannot be read; the numbers still can.
         return PanelData(numbers, profile, None, (), 0, str(error))
-    if not runs:
+    found = read_runs(study)
+    if not found.runs:
         why = f"no run is finished: `make reproduce PROFILE={profile}` makes them."
-        return PanelData(numbers, profile, None, (), len(cells), why)
-    return PanelData(numbers, profile, study, tuple(runs), len(cells), "")
+        why = found.problems[0] if found.problems else why
+        return PanelData(numbers, profile, None, (), found.planned, why)
+    left_out = "".join(f" Left out: {line}." for line in found.problems)
+    return PanelData(numbers, profile, study, found.finished, found.planned, left_out)

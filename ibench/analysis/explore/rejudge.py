@@ -13,11 +13,11 @@ import pandas as pd
 
 from ibench.analysis.explore.data import PanelData
 from ibench.analysis.frames import Run, run_row
+from ibench.analysis.runs import read_baseline
 from ibench.analysis.scores import aggregate_table, outcome_table, with_speedups
-from ibench.errors import CorruptResultError, UserError
+from ibench.errors import UserError
 from ibench.params import Gates, Stat
-from ibench.records import BaselineResult, Verdict
-from ibench.store import load_record
+from ibench.records import Verdict
 from ibench.study.definition import Cell, Study
 from ibench.study.judging import Case, open_case
 
@@ -121,13 +121,10 @@ def open_rejudged(source: PanelData) -> Rejudged | str:
 def _judge_cell(study: Study, cell: Cell, run: Run) -> dict[bool, Judged]:
     job = study.job(f"{cell.path}/gating")
     base = study.root / Cell(cell.scenario, "baseline", cell.seeds).path / "baseline"
-    result = load_record(base).result
-    if not isinstance(result, BaselineResult):
-        raise CorruptResultError(f"{base}: not a baseline: move it away")
     case = open_case(
         study,
         (study.root / cell.path / "relaunch", run.evidence),
-        (base, result),
+        (base, read_baseline(study, cell)),
         job.spec.get("forced_engine"),
     )
     return {j: judge_again(run, case, study.gates, judge=j) for j in (False, True)}

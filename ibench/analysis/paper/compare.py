@@ -176,6 +176,7 @@ def _note(study: Study, finished: FinishedRuns) -> str:
         "Geometric means over the methods of a kind with 95 % t intervals of the seed "
         "noise (none: noise unknown); Welch's test on logarithms, "
         "Holm-corrected. Another model or machine moves levels: compare the order."
+        + "".join(f" Left out: {line}." for line in finished.problems)
     )
 
 

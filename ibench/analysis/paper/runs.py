@@ -12,11 +12,10 @@ from pathlib import Path
 import pandas as pd
 
 from ibench.analysis.frames import run_row
-from ibench.analysis.runs import is_finished, read_run
+from ibench.analysis.runs import read_baseline, read_runs
 from ibench.analysis.scores import cell_table, with_speedups
 from ibench.errors import CorruptResultError
-from ibench.records import BaselineResult
-from ibench.store import RECORD, load_record
+from ibench.store import RECORD
 from ibench.study.definition import Study
 
 __all__ = [
@@ -34,29 +33,26 @@ class FinishedRuns:
 
     runs: pd.DataFrame
     planned: int
+    problems: tuple[str, ...]
 
 
 def finished_runs(study: Study) -> FinishedRuns:
     """Read every finished run of a profile and score it.
 
     Raises:
-        CorruptResultError: no run is finished, or a record was edited.
+        CorruptResultError: no run is finished, or none can be read.
     """
-    rows, planned = [], 0
-    for cell in study.cells():
-        if cell.method == "baseline":
-            continue
-        planned += 1
-        if is_finished(study, cell):
-            rows.append(run_row(read_run(study, cell)))
-    if not rows:
-        raise CorruptResultError(
-            f"{study.root}: no finished run: `make reproduce "
+    found = read_runs(study)
+    if not found.runs:
+        why = f"{study.root}: no finished run: `make reproduce " + (
             f"PROFILE={study.profile.name}` makes them"
         )
-    frame = with_speedups(pd.DataFrame(rows), study.profile.statistics)
+        raise CorruptResultError(found.problems[0] if found.problems else why)
+    rows = pd.DataFrame([run_row(run) for run in found.runs])
+    frame = with_speedups(rows, study.profile.statistics)
     # A run without a required check has no score: it is not in the comparison.
-    return FinishedRuns(frame[frame.speedup.notna()].reset_index(drop=True), planned)
+    scored = frame[frame.speedup.notna()].reset_index(drop=True)
+    return FinishedRuns(scored, found.planned, found.problems)
 
 
 def cells_of_runs(runs: pd.DataFrame) -> pd.DataFrame:
@@ -98,9 +94,8 @@ def baseline_of(
             continue
         if not (folder / RECORD).exists():
             continue
-        result = load_record(folder).result
-        if isinstance(result, BaselineResult) and result.evidence.phases:
-            values.append(getattr(result.evidence.phases[0], metric))
+        phases = read_baseline(study, cell).evidence.phases
+        values += [getattr(phase, metric) for phase in phases[:1]]
     known = [v for v in values if v is not None]
     if not known:
         return math.nan, "no finished baseline"

@@ -1,7 +1,4 @@
-"""A profile's finished runs, read from their records one by one.
-
-A record that cannot be read costs one line and no more: the rest goes on.
-"""
+"""A profile's finished runs as the site shows them."""
 
 from __future__ import annotations
 
@@ -12,10 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 from ibench.analysis.frames import Run, run_row
-from ibench.analysis.runs import is_finished, read_run
+from ibench.analysis.runs import read_runs
 from ibench.analysis.scores import with_speedups
 from ibench.analysis.site.data import EvaluationView, Fact
-from ibench.errors import CorruptResultError
 from ibench.params import Stat
 from ibench.study.definition import Cell, Study
 
@@ -39,35 +35,25 @@ class StudyView:
 
 def load_profile(study: Study) -> StudyView:
     """Read every finished run of a study."""
-    planned = [cell for cell in study.cells() if cell.method != "baseline"]
-    cells, runs, problems = [], [], []
-    for cell in planned:
-        if not is_finished(study, cell):
-            continue
-        try:
-            runs.append(read_run(study, cell))
-        except CorruptResultError as error:
-            problems.append(_below(study.results, error))
-            continue
-        cells.append(cell)
+    found = read_runs(study)
     statistics = study.profile.statistics
-    frame = pd.DataFrame([run_row(run) for run in runs])
+    frame = pd.DataFrame([run_row(run) for run in found.runs])
     return StudyView(
         name=study.profile.name,
         model=study.profile.model,
         statistics=statistics,
         root=study.root,
-        cells=tuple(cells),
-        runs=tuple(runs),
-        frame=with_speedups(frame, statistics) if runs else frame,
-        planned=len(planned),
-        problems=tuple(problems),
+        cells=tuple(cell for cell, _ in found.finished),
+        runs=found.runs,
+        frame=with_speedups(frame, statistics) if found.runs else frame,
+        planned=found.planned,
+        problems=tuple(_below(study.results, line) for line in found.problems),
     )
 
 
-def _below(results: Path, error: CorruptResultError) -> str:
+def _below(results: Path, line: str) -> str:
     """The message without the folders of this machine: the page may be shared."""
-    return str(error).replace(f"{results}/", "")
+    return line.replace(f"{results}/", "")
 
 
 def evaluations_of(run: Run) -> tuple[EvaluationView, ...]:

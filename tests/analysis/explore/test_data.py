@@ -37,7 +37,7 @@ def test_a_study_under_way_is_shown_as_far_as_it_is(explored: Study) -> None:
         path.write_bytes(kept)
 
 
-def test_an_unreadable_record_leaves_the_published_numbers(explored: Study) -> None:
+def test_an_unreadable_record_costs_its_own_run_and_is_named(explored: Study) -> None:
     path = explored.root / RECORD
     kept = path.read_bytes()
     path.write_bytes(kept.replace(b'"gating"', b'"grating"'))
@@ -45,7 +45,9 @@ def test_an_unreadable_record_leaves_the_published_numbers(explored: Study) -> N
         source = look(explored)
     finally:
         path.write_bytes(kept)
-    assert source.study is None
+    assert source.study is not None
+    assert len(source.runs) == source.planned - 1
+    assert "Left out: " in source.sentence()
     assert "edited after it was written" in source.sentence()
 
 

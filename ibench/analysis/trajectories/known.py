@@ -29,6 +29,7 @@ class Known(Closed):
     """The file."""
 
     tools: dict[ToolGroup, tuple[str, ...]]
+    wrappers: dict[str, int]
     defaults: dict[str, dict[str, str]]
     who_and_where: frozenset[str]
     hyperparameters: tuple[str, ...]

@@ -68,10 +68,7 @@ def status(study: Grid[Any]) -> int:
         parts += cluster_status(study, states)
         parts += status_lines(sessions(study))
     done = sum(state == "done" for state in states.values())
-    show(
-        *parts,
-        f"{done} of {len(states)} stages done",
-    )
+    show(*parts, f"{done} of {len(states)} stages done")
     return 0
 
 

@@ -23,12 +23,10 @@ from ibench.metrics.requests import percentile
 
 __all__ = [
     "Interval",
-    "Savings",
     "SequentialStop",
     "batch_means_interval",
     "minimum_n",
     "percentile_interval",
-    "saved",
     "speedup_interval",
     "t_interval",
     "tail_is_shown",
@@ -305,28 +303,6 @@ class SequentialStop:
         far = percentile_interval(values, 50, _FAR).relative_half_width
         near_z, far_z = stats.norm.ppf([(1 + self._confidence) / 2, (1 + _FAR) / 2])
         return max(width, far * float(near_z / far_z))
-
-
-class Savings(NamedTuple):
-    """What stopping early saved; negative where a run became longer instead."""
-
-    requests: int
-    server_s: float
-
-
-def saved(requests_fixed: int, requests_done: int, server_s_done: float) -> Savings:
-    """Compare with a fixed number of requests at the same server time per request.
-
-    ``server_s = server_s_done / requests_done (requests_fixed - requests_done)``, an
-    estimate: the requests that were not sent were not timed.
-
-    Raises:
-        MetricUndefinedError: nothing was done.
-    """
-    if requests_done < 1:
-        raise MetricUndefinedError("time per request of no requests")
-    left = requests_fixed - requests_done
-    return Savings(left, server_s_done / requests_done * left)
 
 
 def _sample(values: Values, least: int) -> Floats:

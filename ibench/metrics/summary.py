@@ -165,10 +165,6 @@ def _rate_interval(results: Sequence[RequestResult], spec: ClientSpec) -> Interv
     return found._replace(low=max(found.low, 0.0))  # a rate is not negative
 
 
-def _median_range(values: Sequence[float], confidence: float) -> Range | None:
-    return _range(lambda: percentile_interval(values, 50, confidence))
-
-
 def _range(interval: Callable[[], Interval]) -> Range | None:
     try:
         found = interval()

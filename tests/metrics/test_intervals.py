@@ -21,7 +21,6 @@ from ibench.metrics.intervals import (
     batch_means_interval,
     minimum_n,
     percentile_interval,
-    saved,
     speedup_interval,
     t_interval,
     tail_is_shown,
@@ -250,13 +249,6 @@ def test_too_little_is_never_enough() -> None:
         SequentialStop(0.1, 2, target="rate").interval([])
     with pytest.raises(ValueError, match="half width of 0"):
         SequentialStop(0.0, 10)
-
-
-def test_what_stopping_saved() -> None:
-    assert saved(1000, 400, 20.0) == (600, 30.0)
-    assert saved(100, 200, 10.0) == (-100, -5.0)
-    with pytest.raises(MetricUndefinedError):
-        saved(100, 0, 0.0)
 
 
 def test_unknown_is_not_an_interval() -> None:

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ibench import REPOSITORY
 from ibench.errors import IbenchError, UserError
@@ -32,30 +33,7 @@ CONFIRM_FROM_S, CONFIRM_UNTIL_S = 0.6, 10.0
 # More cards than these are a job for a table: `make sessions` lists all of them.
 SHOWN = 24
 UNKNOWN = "unknown"
-STYLE = """<style>
-.ibench-session {border: 1px solid var(--jp-border-color2, #ccc); border-radius: 4px;
- border-left: 4px solid var(--jp-border-color1, #bbb); line-height: 1.45;
- margin: 0 0 8px; padding: 8px 12px; max-width: 860px;
- color: var(--jp-ui-font-color1, #222)}
-.ibench-session.running {border-left-color: #009E73}
-.ibench-session.waiting {border-left-color: #E69F00}
-.ibench-session .top {display: flex; gap: 12px; align-items: baseline}
-.ibench-session .cell {font-weight: 600}
-.ibench-session .phase {color: var(--jp-ui-font-color2, #666); flex: 1}
-.ibench-session .left {font-variant-numeric: tabular-nums}
-.ibench-session .bar {height: 4px; border-radius: 2px; margin: 6px 0;
- background: var(--jp-border-color3, #e5e5e5)}
-.ibench-session .bar div {height: 4px; border-radius: 2px; background: #009E73}
-.ibench-session dl {display: flex; flex-wrap: wrap; gap: 2px 36px; margin: 6px 0 2px}
-.ibench-session dt {color: var(--jp-ui-font-color2, #666); float: none; width: auto;
- font-weight: 400; font-size: 12px}
-.ibench-session dd {margin: 0; font-variant-numeric: tabular-nums}
-.ibench-session pre {margin: 6px 0 0; padding: 6px 8px; overflow: hidden;
- text-overflow: ellipsis; font-size: 12px; line-height: 1.4; border-radius: 3px;
- background: var(--jp-layout-color2, #f5f5f5); color: var(--jp-ui-font-color1, #222)}
-.ibench-sessions-head, .ibench-sessions-said {max-width: 860px}
-.ibench-sessions-cards .widget-html-content {line-height: inherit}
-</style>"""
+STYLE = f"<style>\n{Path(__file__).with_suffix('.css').read_text()}</style>"
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 A configuration is written as one line, ``vllm --kv-cache-dtype=fp8``: the engine, then
 every argument that is no address, name or log option, sorted. Arguments
-that say what the engine does anyway (``DEFAULTS``) are left out.
+that say what the engine does anyway (the ``defaults`` of ``known``) are left out.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from ibench.analysis.trajectories.heredocs import heredocs
+from ibench.analysis.trajectories.known import KNOWN
 from ibench.analysis.trajectories.shell import ShellCommand, commands_in, reader_of
 
-__all__ = ["DEFAULTS", "ENGINES", "Config", "config_of", "launches_in"]
+__all__ = ["ENGINES", "Config", "config_of", "launches_in"]
 
 # Engine: the words its launch begins with, as patterns over "program arguments".
 ENGINES: tuple[tuple[str, str], ...] = (
@@ -28,38 +29,6 @@ ENGINES: tuple[tuple[str, str], ...] = (
     ("transformers", r"transformers serve\b"),
     ("reference", r"python\S* (?:-\S+ )*-m ibench\.serving\.reference\b"),
 )
-DEFAULTS: Mapping[str, Mapping[str, str]] = {
-    "vllm": {
-        "gpu-memory-utilization": "0.9",
-        "tokenizer-mode": "auto",
-        "max-model-len": "32768",
-        "dtype": "auto",
-        "kv-cache-dtype": "auto",
-        "tensor-parallel-size": "1",
-        "enable-chunked-prefill": "true",
-        "enable-prefix-caching": "true",
-        "seed": "0",
-    },
-    "sglang": {
-        "context-length": "32768",
-        "dtype": "auto",
-        "tp": "1",
-        "tp-size": "1",
-        "attention-backend": "auto",
-    },
-    "tgi": {"num-shard": "1", "max-waiting-tokens": "20"},
-    "transformers": {"dtype": "auto"},
-    "reference": {"dtype": "bfloat16", "omp-num-threads": "1"},
-}
-# Who and where, not how: no part of a configuration.
-_WHO_AND_WHERE = (
-    "model model-path model-id host hostname port served-model-name api-key "
-    "download-dir uvicorn-log-level disable-log-requests no-enable-log-requests "
-    "disable-log-stats log-level trust-remote-code chat-template tokenizer "
-    "tokenizer-path revision disable-uvicorn-access-log enable-log-requests "
-    "root-path "
-)
-_IGNORED = frozenset(_WHO_AND_WHERE.split())
 _ENV = re.compile(r"(?:VLLM|SGLANG|FLASHINFER|TORCHINDUCTOR)_\w+|OMP_NUM_THREADS")
 _ENV_IGNORED = re.compile(r"\w*(?:LOG|CACHE_(?:DIR|ROOT)|HOST|PORT|API_KEY|USAGE)\w*")
 # Every pattern begins with a word of letters; most programs need no closer look.
@@ -172,7 +141,7 @@ def _config(engine: str, command: ShellCommand, env: Mapping[str, str]) -> Confi
         for key, value in env.items()
         if _ENV.fullmatch(key) and not _ENV_IGNORED.fullmatch(key)
     }
-    defaults = DEFAULTS.get(engine, {})
+    defaults = KNOWN.defaults.get(engine, {})
     changed = {k: v for k, v in flags.items() if _same(v) != _same(defaults.get(k))}
     return Config(engine, changed, flags)
 
@@ -196,7 +165,7 @@ def _flags(words: tuple[str, ...]) -> dict[str, str]:
             value = "true" if not following or _is_flag(following[0]) else following[0]
         if name.startswith("no-enable-"):
             name, value = name.removeprefix("no-"), "false"
-        if name not in _IGNORED:
+        if name not in KNOWN.who_and_where:
             flags[name] = re.sub(r"\s+", "", value)
     return flags
 

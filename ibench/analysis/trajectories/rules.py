@@ -1,4 +1,4 @@
-"""Rules on single events, each with its definition and examples that must hold.
+"""Rules on single events; examples that must hold stand in their tests.
 
 A rule is a pure function of one event. What needs the order of events (relaunches,
 what shipped, failure modes) is in ``facts``, the families of events in ``episodes``.
@@ -7,8 +7,6 @@ what shipped, failure modes) is in ``facts``, the families of events in ``episod
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -22,8 +20,6 @@ from ibench.analysis.trajectories.tools import tool_group
 
 __all__ = [
     "LAUNCHER",
-    "RULES",
-    "Rule",
     "commands_of",
     "error_in",
     "is_benchmark",
@@ -280,101 +276,3 @@ def techniques_of(event: Event) -> list[tuple[str, str]]:
     if event.source != "agent":
         return []
     return list(mentioned(event.text))
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A rule as the documentation shows it; examples are shell text or output."""
-
-    name: str
-    applies: Callable[[Event], bool]
-    yes: tuple[str, ...]
-    no: tuple[str, ...]
-
-    @property
-    def definition(self) -> str:
-        """First line of the function's text."""
-        return (self.applies.__doc__ or "").splitlines()[0]
-
-
-def _has_error(event: Event) -> bool:
-    """A result whose output or exit code says that something failed."""
-    return error_in(event) is not None
-
-
-def _has_measurement(event: Event) -> bool:
-    """A result that prints a latency, a rate, an accuracy or an objective."""
-    return bool(measurements_of(event, None))
-
-
-RULES: tuple[Rule, ...] = (
-    Rule(
-        "launch",
-        is_launch,
-        (
-            "nohup vllm serve $MODEL --port 8000 > server.log 2>&1 &",
-            "python3 -m sglang.launch_server --model-path m",
-            "cd /w && bash start_server.sh &",
-        ),
-        ("cat start_server.sh", "vllm serve --help", "chmod +x start_server.sh"),
-    ),
-    Rule(
-        "evaluation",
-        is_evaluation,
-        ("python evaluate.py --quick", "timeout 900 ./evaluate.py | tee out.log"),
-        ("cat evaluate.py", "python -m py_compile evaluate.py", "wc -l evaluate.py"),
-    ),
-    Rule(
-        "benchmark",
-        is_benchmark,
-        (
-            "vllm bench serve --model m",
-            "python3 my_bench.py",
-            "python /tmp/loadtest.py",
-        ),
-        ("cat bench.py", "python evaluate.py"),
-    ),
-    Rule(
-        "install",
-        is_install,
-        ("pip install -U vllm", "uv pip install sglang", "git clone https://x/y"),
-        ("pip show vllm", "pip list | grep vllm", "echo pip install vllm"),
-    ),
-    Rule(
-        "monitor",
-        is_monitor,
-        ("sleep 60; tail -5 server.log", "nvidia-smi", "curl -s $URL/v1/models"),
-        ("cat scenario.json", "python evaluate.py"),
-    ),
-    Rule("stop", is_stop, ("pkill -f vllm", "kill -9 123"), ("echo kill", "ps aux")),
-    Rule(
-        "launcher_written",
-        writes_launcher,
-        (
-            "cat > start_server.sh <<'E'\nexec vllm serve m\nE",
-            "sed -i 's/64/128/' ./start_server.sh",
-        ),
-        ("cat start_server.sh", "cp start_server.sh /tmp/"),
-    ),
-    Rule(
-        "evaluator_edited",
-        writes_evaluator,
-        ("sed -i 's/500/5/' evaluate.py",),
-        ("sed -n 1,40p evaluate.py", "cp evaluate.py /tmp/e.py"),
-    ),
-    Rule(
-        "error",
-        _has_error,
-        (
-            "Traceback (most recent call last)",
-            "vllm: error: unrecognized arguments: -x",
-        ),
-        ("0 errors", "INFO: Application startup complete."),
-    ),
-    Rule(
-        "measurement",
-        _has_measurement,
-        ('{"objective": 9.4, "accuracy": 0.8}', "TTFT p50: 31.2 ms", "18.7 req/s"),
-        ("Avg generation throughput: 90.1 tokens/s", "takes 800 ms", "3 requests"),
-    ),
-)

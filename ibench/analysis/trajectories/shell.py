@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from ibench.analysis.trajectories.heredocs import Heredoc, heredocs
+from ibench.analysis.trajectories.known import KNOWN
 
 __all__ = ["ShellCommand", "commands_in", "reader_of", "simple_commands"]
 
@@ -27,30 +28,7 @@ _TOKEN = re.compile(
 _SET = re.compile(r"[A-Za-z_]\w*=")
 _QUOTED = re.compile(r"'([^']*)'|\"((?:\\.|[^\"\\])*)\"|\\(.)", re.S)
 _SHELLS = frozenset({"bash", "sh", "zsh", "dash"})
-# Words before the program itself; the second says how many words of theirs follow.
-_WRAPPERS = {
-    "nohup": 0,
-    "setsid": 0,
-    "exec": 0,
-    "sudo": 0,
-    "time": 0,
-    "command": 0,
-    "env": 0,
-    "stdbuf": 0,
-    "unbuffer": 0,
-    "timeout": 1,
-    "nice": 0,
-    "numactl": 0,
-    "taskset": 1,
-    "then": 0,
-    "do": 0,
-    "else": 0,
-    "if": 0,
-    "while": 0,
-    "until": 0,
-    "!": 0,
-    "{": 0,
-}
+_WRAPPERS = KNOWN.wrappers
 _INTERPRETER = re.compile(r"python[\d.]*|(?:ba|z|da)?sh|source|\.")
 _CONTAINERS = frozenset({"docker", "podman"})
 # Options that are followed by a word of their own.

@@ -1,4 +1,4 @@
-"""Events, episodes and facts as tables; events go to Parquet batch by batch."""
+"""Events, episodes and facts as tables; events go to Parquet run by run."""
 
 from __future__ import annotations
 
@@ -55,9 +55,6 @@ EPISODES = pa.schema(
         "summary": pa.string(),
     }
 )
-# What is held before a row group is written.
-BATCH_BYTES = 16_000_000
-BATCH_ROWS = 20_000
 EVIDENCE_MARK = " | "
 
 
@@ -82,30 +79,16 @@ def _arrow(rows: Iterable[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
 
 
 class TableWriter:
-    """Writes the tables of many runs into one Parquet file, holding one batch at most.
+    """Writes the tables of many runs into one Parquet file, a row group a run."""
 
-    The bytes depend on the tables and their order alone.
-    """
-
-    def __init__(
-        self, path: Path, schema: pa.Schema, batch_rows: int = BATCH_ROWS
-    ) -> None:
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
         """Open the file beside its final name; it is renamed when complete."""
         self._path, self._part = path, path.with_suffix(".part")
         self._writer = pq.ParquetWriter(self._part, schema, compression="zstd")
-        self._batch_rows = batch_rows
-        self._held: list[pa.Table] = []
 
     def write(self, table: pa.Table) -> None:
         """Add a table."""
-        self._held.append(table)
-        rows = sum(t.num_rows for t in self._held)
-        if rows >= self._batch_rows or sum(t.nbytes for t in self._held) >= BATCH_BYTES:
-            self._flush()
-
-    def _flush(self) -> None:
-        self._writer.write_table(pa.concat_tables(self._held))
-        self._held = []
+        self._writer.write_table(table)
 
     def __enter__(self) -> Self:
         """Give the writer."""
@@ -113,8 +96,6 @@ class TableWriter:
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         """Finish the file, or take the half of it away after an error."""
-        if kind is None and self._held:
-            self._flush()
         self._writer.close()
         if kind is None:
             self._part.replace(self._path)

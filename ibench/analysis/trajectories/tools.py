@@ -3,45 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
+from ibench.analysis.trajectories.known import KNOWN, ToolGroup
 from ibench.analysis.trajectories.reading import as_dict, as_text
 
 __all__ = ["ToolGroup", "call_text", "exit_code_in", "tool_group"]
 
-ToolGroup: TypeAlias = Literal[
-    "shell", "write", "read", "web", "plan", "poll", "unknown"
-]
-# Lower case, letters only: "Bash", "run_shell_command" and "container.exec" all occur.
-_NAMES: Mapping[ToolGroup, str] = {
-    "shell": (
-        "bash shell exec execcommand commandexecution runshellcommand localshell "
-        "localshellcall containerexec executebash terminal runcommand command "
-        "bashcommand runterminalcmd"
-    ),
-    "write": (
-        "write writefile createfile edit multiedit replace applypatch filechange "
-        "strreplaceeditor strreplacebasededittool editfile patch notebookedit "
-        "filewrite insert create"
-    ),
-    "read": (
-        "read readfile readmanyfiles view viewimage glob grep list ls listdirectory "
-        "searchfilecontent openfile findfiles cat"
-    ),
-    "web": "webfetch websearch googlewebsearch fetch browser websearchcall",
-    "plan": (
-        "todowrite todoread updateplan plan task todolist todo writetodos "
-        "savememory toolsearch skill exitplanmode"
-    ),
-    "poll": (
-        "bashoutput killshell killbash writestdin taskoutput taskstop wait monitor "
-        "schedulewakeup"
-    ),
-}
 _GROUPS: dict[str, ToolGroup] = {
-    name: group for group, names in _NAMES.items() for name in names.split()
+    name: group for group, names in KNOWN.tools.items() for name in names
 }
 _COMMAND_KEYS = ("command", "cmd", "script", "keystrokes", "chars")
 _CONTENT_KEYS = ("content", "new_string", "newString", "file_text", "new_str", "patch")

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from ibench.params import Continuation
 
@@ -51,17 +51,7 @@ TurnKind: TypeAlias = Literal[
     "missing_cli",
     "driver_lost",
 ]
-INFRASTRUCTURE: frozenset[str] = frozenset(
-    {
-        "rate_limited",
-        "provider_down",
-        "out_of_credit",
-        "login_failed",
-        "no_model",
-        "missing_cli",
-        "driver_lost",
-    }
-)
+INFRASTRUCTURE = frozenset[str](get_args(TurnKind)) - {"ended", "failed", "refused"}
 MAX_PAUSE_S = 120.0
 _TRANSIENT = ("rate_limited", "provider_down")
 _BY_ERROR: dict[str, TurnKind] = {

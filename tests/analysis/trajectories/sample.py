@@ -11,8 +11,9 @@ from ibench.analysis.trajectories.episodes import families_of_walk
 from ibench.analysis.trajectories.events import AgentRun, Event
 from ibench.analysis.trajectories.facts import facts_of_walk
 from ibench.analysis.trajectories.reading import Item, number_events
-from ibench.analysis.trajectories.rules import RULES, launcher_written
+from ibench.analysis.trajectories.rules import launcher_written
 from ibench.analysis.trajectories.walk import Step, Walk
+from tests.analysis.trajectories.rule_examples import RULES
 
 PATH = Path(__file__).with_name("labelled.jsonl")
 SOURCES = {"tool_call": "agent", "tool_result": "tool", "reasoning": "agent"}

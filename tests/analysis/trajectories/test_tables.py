@@ -32,12 +32,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
-@pytest.mark.parametrize("batch", [1, 2, 7, 1000])
-def test_batches_do_not_change_a_table(
-    folder: Path, batch: int, tmp_path: Path
-) -> None:
+def test_a_table_is_that_of_its_runs(folder: Path, tmp_path: Path) -> None:
     parts = [event_table(run.events) for run in labelled_runs(folder, [])]
-    with TableWriter(tmp_path / "e.parquet", EVENTS, batch_rows=batch) as writer:
+    with TableWriter(tmp_path / "e.parquet", EVENTS) as writer:
         for part in parts:
             writer.write(part)
     assert pq.read_table(tmp_path / "e.parquet").equals(pa.concat_tables(parts))

@@ -75,12 +75,12 @@ def test_bytes_and_times_of_a_good_answer(make: type[LoadClient], mode: str) -> 
 def test_faults_are_recorded(
     make: type[LoadClient], mode: str, failure: FailureKind | None, status: int | None
 ) -> None:
-    start = time.monotonic()
     with faulty_server(mode) as server:
         (got,) = _send(make(), server.base_url, limit_s=0.6)
     assert (got.failure, got.status) == (failure, status), got.error
     assert (got.error is None) == (failure is None)
-    assert time.monotonic() - start < 2
+    # Of the request alone: its server takes longer to start and end on a busy machine.
+    assert got.end_ns - got.scheduled_ns < 2_000_000_000
     if failure == FailureKind.TIMEOUT and status:
         assert interpret(parse(got.reads)).text  # what came is kept
 

@@ -7,6 +7,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,10 +16,10 @@ from ibench.files import write_atomic
 from ibench.load.arrivals import save_arrivals
 from ibench.load.calibrate import calibrate
 from ibench.load.choose import choose_client
-from ibench.load.client import LoadClient
-from ibench.load.dialect import Dialect, negotiate_dialect
-from ibench.load.driver import PhaseRun, run_phase
+from ibench.load.dialect import negotiate_dialect
+from ibench.load.driver import PhaseRun
 from ibench.load.engine_metrics import hit_rate, read_counters
+from ibench.load.scenario import Server
 from ibench.load.spec import LoadReport, LoadSpec
 from ibench.load.stopping import monitor
 from ibench.metrics.intervals import speedup_interval
@@ -48,23 +49,32 @@ _WORDS = (
 )
 
 
-class _Target:
-    """One server and how to talk to it."""
-
-    def __init__(self, url: str, spec: LoadSpec, headers: Mapping[str, str]) -> None:
-        self.url = url.rstrip("/").removesuffix("/v1")
-        self.client: LoadClient = choose_client(
-            self.url, spec.client.kind, spec.client.processes, headers
-        )
-        self.model = spec.model or _first_model(self.url, headers)
-        self.dialect: Dialect = negotiate_dialect(
-            # One request: one process is enough for it.
-            choose_client(self.url, spec.client.kind, 1, headers),
-            self.url,
-            self.model,
-            temperature=spec.temperature,
-            request_timeout_s=spec.request_timeout_s,
-        )
+def _server(url: str, spec: LoadSpec, headers: Mapping[str, str]) -> Server:
+    """Find out how a server is spoken to; the load's limits become its settings."""
+    base_url = url.rstrip("/").removesuffix("/v1")
+    kind, processes = spec.client.kind, spec.client.processes
+    client = choose_client(base_url, kind, processes, headers)
+    model = spec.model or _first_model(base_url, headers)
+    dialect = negotiate_dialect(
+        # One request: one process is enough for it.
+        choose_client(base_url, kind, 1, headers),
+        base_url,
+        model,
+        temperature=spec.temperature,
+        request_timeout_s=spec.request_timeout_s,
+    )
+    stop_at = spec.stop_at
+    settings = Measure(
+        warmup_requests=_WARMUP,
+        request_timeout_s=spec.request_timeout_s,
+        ready_timeout_s=spec.request_timeout_s,
+        min_length_ratio=0.9,
+        ttft_slo_s=spec.ttft_slo_s,
+        tpot_slo_s=spec.tpot_slo_s,
+        client=spec.client,
+        stopping=stop_at and Stopping(relative_half_width=stop_at, minimum_requests=20),
+    )
+    return Server(base_url, model, dialect, client, settings)
 
 
 def run_load(
@@ -84,7 +94,7 @@ def run_load(
     """
     headers, count_tokens = _headers(spec), _tokenizer(spec.tokenizer)
     urls = [spec.url] if spec.against is None else [spec.url, spec.against]
-    targets = [_Target(url, spec, headers) for url in urls]
+    targets = [_server(url, spec, headers) for url in urls]
     name = secrets.token_hex(8) if spec.client.nonce else None
     folder.mkdir(parents=True, exist_ok=True)
     summaries: list[list[PhaseSummary]] = [[] for _ in targets]
@@ -92,7 +102,7 @@ def run_load(
     for repeat in range(spec.repeats):
         for side, target in enumerate(targets):
             label = f"repeat-{repeat}" + ("" if side == 0 else "-against")
-            progress(f"{label}: {target.url}")
+            progress(f"{label}: {target.base_url}")
             summary, run = _repeat(spec, target, label, name, folder, count_tokens)
             summaries[side].append(summary)
             results += run.results
@@ -133,7 +143,7 @@ def save_results(folder: Path, results: Sequence[RequestResult]) -> None:
 
 def _repeat(
     spec: LoadSpec,
-    target: _Target,
+    target: Server,
     label: str,
     nonce_name: str | None,
     folder: Path,
@@ -142,12 +152,15 @@ def _repeat(
     repeat = label.removesuffix("-against")
     offsets = spec.arrivals.offsets_ns(spec.requests, f"{spec.seed}:{repeat}")
     sha256 = save_arrivals(folder / f"arrivals-{repeat}.json", offsets)
-    send = _sender(spec, target, label, nonce_name, count_tokens)
+    enough = partial(monitor, spec.stop_objective, target.settings)
+    send = partial(target.send, count_tokens, nonce_name or "", label)
+    warmup = [_request(spec, f"warm-{i}") for i in range(_WARMUP)]
+    requests = [_request(spec, f"{i:06d}") for i in range(spec.requests)]
     checks = [_calibration(target, offsets, spec, "before")]
-    send([_request(spec, f"warm-{i}") for i in range(_WARMUP)], [0] * _WARMUP)
-    counters = read_counters(target.url)
-    run = send([_request(spec, f"{i:06d}") for i in range(spec.requests)], offsets)
-    counted = hit_rate(counters, read_counters(target.url))
+    send(warmup, [0] * _WARMUP, spec.concurrency, enough())
+    counters = read_counters(target.base_url)
+    run = send(requests, offsets, spec.concurrency, enough())
+    counted = hit_rate(counters, read_counters(target.base_url))
     checks.append(_calibration(target, offsets, spec, "after"))
     plan = PhasePlan(
         name=label,
@@ -166,48 +179,8 @@ def _repeat(
     return summary, run
 
 
-def _sender(
-    spec: LoadSpec,
-    target: _Target,
-    label: str,
-    nonce_name: str | None,
-    count_tokens: Callable[[str], int] | None,
-) -> Callable[[Sequence[RequestSpec], Sequence[int]], PhaseRun]:
-    watch = Measure(
-        warmup_requests=_WARMUP,
-        request_timeout_s=spec.request_timeout_s,
-        ready_timeout_s=spec.request_timeout_s,
-        min_length_ratio=0.9,
-        ttft_slo_s=spec.ttft_slo_s,
-        tpot_slo_s=spec.tpot_slo_s,
-        client=spec.client,
-        stopping=None
-        if spec.stop_at is None
-        else Stopping(relative_half_width=spec.stop_at, minimum_requests=20),
-    )
-
-    def send(requests: Sequence[RequestSpec], offsets_ns: Sequence[int]) -> PhaseRun:
-        return run_phase(
-            target.client,
-            target.url,
-            requests,
-            model_id=target.model,
-            dialect=target.dialect,
-            phase_name=label,
-            offsets_ns=offsets_ns,
-            concurrency=spec.concurrency,
-            request_timeout_s=spec.request_timeout_s,
-            count_tokens=count_tokens,
-            min_length_ratio=watch.min_length_ratio,
-            nonce_seed=None if nonce_name is None else f"{nonce_name}:{label}",
-            enough=monitor(spec.stop_objective, watch),
-        )
-
-    return send
-
-
 def _calibration(
-    target: _Target,
+    target: Server,
     offsets: Sequence[int],
     spec: LoadSpec,
     when: Literal["before", "after"],
@@ -215,7 +188,7 @@ def _calibration(
     if not spec.client.calibrate:
         return None
     client = choose_client(
-        "http://127.0.0.1" if target.url.startswith("http:") else target.url,
+        "http://127.0.0.1" if target.base_url.startswith("http:") else target.base_url,
         spec.client.kind,
         spec.client.processes,
     )

@@ -128,7 +128,7 @@ class Server:
         todo = _todo(scenario, workload, settings, folder, limit)
         check = calibrated and settings.client.calibrate
         before = [self._calibration(p, "before") for p in todo if check]
-        send = partial(self._send, count_tokens, run_name)
+        send = partial(self.send, count_tokens, run_name)
         progress("warm-up")
         warmup = workload.warmup
         send("warmup", warmup, [0] * len(warmup), len(warmup), None)
@@ -173,7 +173,7 @@ class Server:
             spec.max_cpu_share,
         )
 
-    def _send(
+    def send(
         self,
         count_tokens: Callable[[str], int] | None,
         run_name: str,
@@ -183,6 +183,17 @@ class Server:
         concurrency: int,
         enough: Enough | None,
     ) -> PhaseRun:
+        """Send requests at their instants, and keep what comes.
+
+        Args:
+            count_tokens: re-tokenises a text; None: the server's own counts.
+            run_name: no other run has it; with ``name`` it names the nonces.
+            name: of the phase.
+            requests: what is sent.
+            offsets_ns: when, since the start, nanoseconds.
+            concurrency: requests in flight at most.
+            enough: may end the phase early.
+        """
         settings = self.settings
         return run_phase(
             self.client,

@@ -33,7 +33,6 @@ __all__ = [
 
 MS = 1e3
 BINS = 40
-LATENCIES = ("ttft_p50_s", "tpot_p50_s")
 
 
 @dataclass(frozen=True)

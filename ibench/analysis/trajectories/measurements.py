@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from ibench.analysis.trajectories.public import objective_of
 
-__all__ = ["METRICS", "accuracy_in", "numbers_in", "objective_in"]
+__all__ = ["accuracy_in", "numbers_in", "objective_in"]
 
 _NUMBER = r"(\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
 _LATENCY = re.compile(
@@ -44,7 +44,6 @@ _RATES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("objective", re.compile(rf"\"objective\":\s*{_NUMBER}")),
     ("accuracy", re.compile(rf"\"(?:observed_)?accuracy\":\s*{_NUMBER}")),
 )
-METRICS = ("ttft_s", "tpot_s", *(name for name, _ in _RATES))
 _HINTS = ("ttft", "tpot", "/s", "per_s", "per second", "objective", "accuracy")
 _ENGINE_LOG = (
     "Avg prompt throughput",

@@ -119,21 +119,10 @@ def _parsed(text: str) -> _Shell:
     return _Shell(commands, tuple(c.line for c in commands), scripts, tuple(targets))
 
 
-class _Latest:
-    """The event that was asked for last: a dozen rules ask for one in a row."""
-
-    event: Event | None = None
-    shell: _Shell = _NO_SHELL
-
-
 def _shell(event: Event) -> _Shell:
-    if event.kind != "tool_call":
+    if event.kind != "tool_call" or tool_group(event.tool) != "shell":
         return _NO_SHELL
-    if event is not _Latest.event:
-        is_shell = tool_group(event.tool) == "shell"
-        _Latest.event = event
-        _Latest.shell = _parsed(event.text) if is_shell else _NO_SHELL
-    return _Latest.shell
+    return _parsed(event.text)
 
 
 def commands_of(event: Event) -> tuple[ShellCommand, ...]:

@@ -30,30 +30,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 __all__ = [
-    "AccessError",
-    "ClusterError",
-    "CorruptResultError",
-    "DataError",
-    "DiskFullError",
-    "DriverError",
-    "EngineError",
-    "IbenchError",
-    "InfrastructureError",
-    "JudgeError",
-    "LaunchError",
-    "MetricUndefinedError",
-    "OfflineError",
-    "ParameterError",
-    "PreemptedError",
-    "SandboxError",
-    "StageError",
-    "StageStoppedError",
-    "StageTimeoutError",
-    "UserError",
-    "WorkloadError",
-    "nearest",
-    "unknown_name",
-]
+    "AccessError", "ClusterError", "CorruptResultError", "DataError", "DiskFullError",
+    "DriverError", "EngineError", "IbenchError", "InfrastructureError", "JudgeError",
+    "LaunchError", "MetricUndefinedError", "OfflineError", "ParameterError",
+    "PreemptedError", "SandboxError", "StageError", "StageStoppedError",
+    "StageTimeoutError", "UserError", "WorkloadError", "nearest", "unknown_name",
+]  # fmt: skip
 
 
 class IbenchError(Exception):

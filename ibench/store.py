@@ -31,20 +31,10 @@ from ibench.records import (
 )
 
 __all__ = [
-    "RECORD",
-    "RecordHead",
-    "attempt_count",
-    "dump",
-    "file_ref",
-    "load_record",
-    "publish",
-    "read_head",
-    "read_rows",
-    "retire",
-    "run_id_on_disk",
-    "verify",
+    "RECORD", "RecordHead", "attempt_count", "dump", "file_ref", "load_record",
+    "publish", "read_head", "read_rows", "retire", "run_id_on_disk", "verify",
     "write_rows",
-]
+]  # fmt: skip
 
 RECORD = "record.json"
 ATTEMPTS = "attempts"

@@ -12,21 +12,11 @@ from ibench.params import Gates, Profile, Stat
 from ibench.records import Record
 
 __all__ = [
-    "CAPTIONS",
-    "aggregate_caption",
-    "careful_paragraph",
-    "cell_matrix",
-    "floor_caption",
-    "gate_caption",
-    "gate_table",
-    "headline",
-    "native_table",
-    "not_run_paragraph",
-    "provenance_table",
-    "scenario_caption",
-    "study_paragraph",
+    "CAPTIONS", "aggregate_caption", "careful_paragraph", "cell_matrix",
+    "floor_caption", "gate_caption", "gate_table", "headline", "native_table",
+    "not_run_paragraph", "provenance_table", "scenario_caption", "study_paragraph",
     "trial_table",
-]
+]  # fmt: skip
 
 
 def headline(runs: pd.DataFrame, aggregate: pd.DataFrame) -> str:

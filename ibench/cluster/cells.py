@@ -18,15 +18,9 @@ from ibench.records import sha256_of
 from ibench.study.grid import Grid, Job
 
 __all__ = [
-    "MAX_RETRIES",
-    "CellJob",
-    "State",
-    "cell_job",
-    "cell_jobs",
-    "claims_root",
-    "is_cancelled",
-    "state_of",
-]
+    "MAX_RETRIES", "CellJob", "State", "cell_job", "cell_jobs", "claims_root",
+    "is_cancelled", "state_of",
+]  # fmt: skip
 
 MAX_RETRIES = 2
 MACHINE = ("infrastructure", "killed", "died")

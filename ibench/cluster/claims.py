@@ -30,18 +30,9 @@ from ibench.records import Closed
 from ibench.serving.linux import kernel_id, started_ticks
 
 __all__ = [
-    "BEAT_S",
-    "STALE_S",
-    "Attempt",
-    "CellClaim",
-    "Ending",
-    "HeldError",
-    "Owner",
-    "attempts",
-    "is_alive",
-    "latest",
-    "process_here",
-]
+    "BEAT_S", "STALE_S", "Attempt", "CellClaim", "Ending", "HeldError", "Owner",
+    "attempts", "is_alive", "latest", "process_here",
+]  # fmt: skip
 
 BEAT_S, STALE_S = 10.0, 90.0
 Ending: TypeAlias = Literal[

@@ -22,15 +22,9 @@ from ibench.errors import MetricUndefinedError
 from ibench.metrics.requests import percentile
 
 __all__ = [
-    "Interval",
-    "SequentialStop",
-    "batch_means_interval",
-    "minimum_n",
-    "percentile_interval",
-    "speedup_interval",
-    "t_interval",
-    "tail_is_shown",
-]
+    "Interval", "SequentialStop", "batch_means_interval", "minimum_n",
+    "percentile_interval", "speedup_interval", "t_interval", "tail_is_shown",
+]  # fmt: skip
 
 Floats: TypeAlias = NDArray[np.float64]
 Values: TypeAlias = Sequence[float] | NDArray[Any]

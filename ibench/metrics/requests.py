@@ -18,28 +18,11 @@ from ibench.errors import MetricUndefinedError
 from ibench.records import RequestResult
 
 __all__ = [
-    "cache_hit_rate",
-    "chunk_gaps_s",
-    "defined",
-    "failure_rate",
-    "goodput_per_s",
-    "is_completed",
-    "itl_s",
-    "latency_s",
-    "output_tokens",
-    "percentile",
-    "queue_s",
-    "request_rate_per_s",
-    "send_lag_s",
-    "token_rate_per_s",
-    "tpot_s",
-    "tpot_words_s",
-    "ttfb_s",
-    "ttft_s",
-    "ttft_visible_s",
-    "wall_s",
-    "with_failures",
-]
+    "cache_hit_rate", "chunk_gaps_s", "defined", "failure_rate", "goodput_per_s",
+    "is_completed", "itl_s", "latency_s", "output_tokens", "percentile", "queue_s",
+    "request_rate_per_s", "send_lag_s", "token_rate_per_s", "tpot_s", "tpot_words_s",
+    "ttfb_s", "ttft_s", "ttft_visible_s", "wall_s", "with_failures",
+]  # fmt: skip
 
 Origin: TypeAlias = Literal["sent", "scheduled"]
 _NS = 1e-9

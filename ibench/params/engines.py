@@ -13,16 +13,9 @@ from ibench.params.files import load_yaml, named
 from ibench.records import Closed
 
 __all__ = [
-    "WORKBENCH_IMAGE",
-    "Container",
-    "Engine",
-    "FlagCheck",
-    "FlagSpec",
-    "Setting",
-    "Venv",
-    "load_engine",
-    "lock_path",
-]
+    "WORKBENCH_IMAGE", "Container", "Engine", "FlagCheck", "FlagSpec", "Setting",
+    "Venv", "load_engine", "lock_path",
+]  # fmt: skip
 
 Setting: TypeAlias = bool | int | float | str | None
 """A configured value; ``None`` and the text ``none`` leave the flag out."""

@@ -9,15 +9,9 @@ from pydantic import Field
 from ibench.records import Closed
 
 __all__ = [
-    "Budget",
-    "ClientSpec",
-    "Gates",
-    "JudgeSpec",
-    "Limits",
-    "Measure",
-    "Stat",
+    "Budget", "ClientSpec", "Gates", "JudgeSpec", "Limits", "Measure", "Stat",
     "Stopping",
-]
+]  # fmt: skip
 
 
 class ClientSpec(Closed):

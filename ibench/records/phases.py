@@ -9,15 +9,9 @@ from pydantic import Field
 from ibench.records.base import Closed, Sha256
 
 __all__ = [
-    "Calibration",
-    "ClientCost",
-    "ClientHealth",
-    "EnergySource",
-    "GpuUse",
-    "PhaseSummary",
-    "Range",
-    "StoppedEarly",
-]
+    "Calibration", "ClientCost", "ClientHealth", "EnergySource", "GpuUse",
+    "PhaseSummary", "Range", "StoppedEarly",
+]  # fmt: skip
 
 
 class ClientCost(Closed):

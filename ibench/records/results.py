@@ -13,22 +13,10 @@ from ibench.records.kinds import register_results
 from ibench.records.phases import GpuUse, PhaseSummary
 
 __all__ = [
-    "BaselineResult",
-    "Confirmation",
-    "Evaluation",
-    "Evidence",
-    "Finding",
-    "Launch",
-    "LaunchOutcome",
-    "Outcome",
-    "QualityVerdict",
-    "ScoreResult",
-    "Selection",
-    "StudyResult",
-    "Submission",
-    "Trial",
-    "Verdict",
-]
+    "BaselineResult", "Confirmation", "Evaluation", "Evidence", "Finding", "Launch",
+    "LaunchOutcome", "Outcome", "QualityVerdict", "ScoreResult", "Selection",
+    "StudyResult", "Submission", "Trial", "Verdict",
+]  # fmt: skip
 
 
 class LaunchOutcome(StrEnum):

@@ -33,18 +33,10 @@ from ibench.serving.devices import gpu_nodes
 from ibench.serving.environments import interpreter_roots
 
 __all__ = [
-    "PROCESS_GROUP_WARNING",
-    "TOKEN_VARIABLE",
-    "Runtime",
-    "Sandbox",
-    "SandboxKind",
-    "container_name",
-    "container_runtime",
-    "detect",
-    "environment",
-    "private_root",
+    "PROCESS_GROUP_WARNING", "TOKEN_VARIABLE", "Runtime", "Sandbox", "SandboxKind",
+    "container_name", "container_runtime", "detect", "environment", "private_root",
     "wrap",
-]
+]  # fmt: skip
 
 SandboxKind: TypeAlias = Literal["bwrap", "process_group", "apptainer", "podman"]
 Runtime: TypeAlias = Literal["auto", "none", "bwrap", "apptainer", "podman"]

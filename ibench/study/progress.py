@@ -15,15 +15,8 @@ from rich.text import Text
 from ibench.terminal import console
 
 __all__ = [
-    "CAN_SAVE",
-    "SAVE",
-    "STATUS",
-    "STOP",
-    "Line",
-    "StatusLog",
-    "last_status",
-    "minutes",
-]
+    "CAN_SAVE", "SAVE", "STATUS", "STOP", "Line", "StatusLog", "last_status", "minutes",
+]  # fmt: skip
 
 _START_OF_LINE = Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 0))
 STATUS = "status.jsonl"

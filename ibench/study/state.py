@@ -20,15 +20,9 @@ from ibench.study.grid import Grid, Job
 from ibench.study.notebook import code_sha256
 
 __all__ = [
-    "JobState",
-    "Standing",
-    "inputs_of",
-    "is_done",
-    "job_states",
-    "notebook_of",
-    "standing",
-    "standings",
-]
+    "JobState", "Standing", "inputs_of", "is_done", "job_states", "notebook_of",
+    "standing", "standings",
+]  # fmt: skip
 
 JobState: TypeAlias = Literal["done", "missing", "outdated", "stale", "broken"]
 

@@ -24,21 +24,8 @@ from ibench.workloads.tokens import ChatTokenizer
 from ibench.workloads.upstream import write_upstream_requests
 
 __all__ = [
-    "ChatTokenizer",
-    "Document",
-    "Workload",
-    "WorkloadSpec",
-    "corpus_hash",
-    "embedded_questions",
-    "ensure_model",
-    "longbench_documents",
-    "mmlu_pro_questions",
-    "read_questions",
-    "read_requests",
-    "sample_requests",
-    "set_hash",
-    "stdlib_documents",
-    "write_questions",
-    "write_requests",
-    "write_upstream_requests",
-]
+    "ChatTokenizer", "Document", "Workload", "WorkloadSpec", "corpus_hash",
+    "embedded_questions", "ensure_model", "longbench_documents", "mmlu_pro_questions",
+    "read_questions", "read_requests", "sample_requests", "set_hash",
+    "stdlib_documents", "write_questions", "write_requests", "write_upstream_requests",
+]  # fmt: skip

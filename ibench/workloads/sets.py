@@ -14,15 +14,9 @@ from ibench.errors import CorruptResultError
 from ibench.records import Question, RequestSpec, canonical_json, sha256_of
 
 __all__ = [
-    "Workload",
-    "question_hash",
-    "read_questions",
-    "read_requests",
-    "request_hash",
-    "set_hash",
-    "write_questions",
-    "write_requests",
-]
+    "Workload", "question_hash", "read_questions", "read_requests", "request_hash",
+    "set_hash", "write_questions", "write_requests",
+]  # fmt: skip
 
 Item = TypeVar("Item", RequestSpec, Question)
 Messages: TypeAlias = Sequence[Mapping[str, str]]

@@ -13,17 +13,10 @@ import pandas as pd
 from ibench.analysis.paper.data import SCENARIOS, Published
 
 __all__ = [
-    "AGGREGATED",
-    "aggregate_cells",
-    "aggregate_rows",
-    "all_aggregates",
-    "best_of_three",
-    "geometric",
-    "implied_costs",
-    "native_units",
-    "rank_of",
+    "AGGREGATED", "aggregate_cells", "aggregate_rows", "all_aggregates",
+    "best_of_three", "geometric", "implied_costs", "native_units", "rank_of",
     "scenario_summary",
-]
+]  # fmt: skip
 
 # Files that print an aggregate beside the four scenarios, and what names their rows.
 AGGREGATED: dict[str, tuple[str, ...]] = {

@@ -15,26 +15,12 @@ from ibench.analysis.paper.data import SCENARIOS, Published, cells_of, long_of, 
 from ibench.analysis.paper.derive import geometric
 
 __all__ = [
-    "Drawn",
-    "best_functioning",
-    "configurations",
-    "cost_paper",
-    "cost_site",
-    "families",
-    "forced_engine_paper",
-    "forced_engine_site",
-    "leaderboard_paper",
-    "leaderboard_september",
-    "outcomes",
-    "scenarios_paper",
-    "scenarios_september",
-    "search_grid",
-    "stages",
-    "structured_prompt",
-    "techniques",
-    "time_budget_paper",
+    "Drawn", "best_functioning", "configurations", "cost_paper", "cost_site",
+    "families", "forced_engine_paper", "forced_engine_site", "leaderboard_paper",
+    "leaderboard_september", "outcomes", "scenarios_paper", "scenarios_september",
+    "search_grid", "stages", "structured_prompt", "techniques", "time_budget_paper",
     "time_budget_site",
-]
+]  # fmt: skip
 
 OUTCOMES = {
     "passed_both_gates": "ok",

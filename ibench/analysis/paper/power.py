@@ -12,18 +12,10 @@ from scipy import stats
 from statsmodels.stats.inter_rater import cohens_kappa
 
 __all__ = [
-    "adjacent_pairs",
-    "gate_threshold",
-    "kappa_from_margins",
-    "kappa_interval",
-    "mcnemar_questions",
-    "paired_pass_probability",
-    "pass_probability",
-    "questions_needed",
-    "sem_coverage",
-    "sem_coverage_simulated",
-    "share_resolved",
-]
+    "adjacent_pairs", "gate_threshold", "kappa_from_margins", "kappa_interval",
+    "mcnemar_questions", "paired_pass_probability", "pass_probability",
+    "questions_needed", "sem_coverage", "sem_coverage_simulated", "share_resolved",
+]  # fmt: skip
 
 
 def sem_coverage(n: int) -> float:

@@ -9,25 +9,11 @@ from ibench.analysis.paper.data import SCENARIOS, Published
 from ibench.analysis.paper.derive import geometric
 
 __all__ = [
-    "baselines",
-    "behaviour",
-    "budget_slopes",
-    "configurations",
-    "failure_modes",
-    "families",
-    "missions",
-    "outcomes",
-    "profiles",
-    "quality_baselines",
-    "scenarios",
-    "site_forced_engine",
-    "site_outcomes",
-    "stages",
-    "tau",
-    "techniques",
-    "time_budget",
+    "baselines", "behaviour", "budget_slopes", "configurations", "failure_modes",
+    "families", "missions", "outcomes", "profiles", "quality_baselines", "scenarios",
+    "site_forced_engine", "site_outcomes", "stages", "tau", "techniques", "time_budget",
     "volatility",
-]
+]  # fmt: skip
 
 # What Table 8's mission of a scenario asks to improve, by its metric; own words.
 MISSIONS = {

@@ -20,23 +20,11 @@ from ibench.analysis.paper.derive import (
 )
 
 __all__ = [
-    "base_models",
-    "best_functioning",
-    "best_seen",
-    "best_three",
-    "cost",
-    "cost_per_speedup",
-    "forced_engine",
-    "hardware",
-    "leaderboard",
-    "leaderboard_june",
-    "leaderboard_september",
-    "native",
-    "scenario_summaries",
-    "search_grid",
-    "structured_prompt",
-    "warm_start",
-]
+    "base_models", "best_functioning", "best_seen", "best_three", "cost",
+    "cost_per_speedup", "forced_engine", "hardware", "leaderboard", "leaderboard_june",
+    "leaderboard_september", "native", "scenario_summaries", "search_grid",
+    "structured_prompt", "warm_start",
+]  # fmt: skip
 
 MEANS = [f"{s}_speedup" for s in SCENARIOS]
 

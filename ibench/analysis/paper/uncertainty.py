@@ -38,20 +38,9 @@ from ibench.analysis.paper.statistics import (
 from ibench.records import Closed
 
 __all__ = [
-    "DrawSettings",
-    "budget_model",
-    "coverage",
-    "gate",
-    "gate_sizes",
-    "improvement",
-    "iqm",
-    "judges",
-    "neighbours",
-    "profiles",
-    "quartiles",
-    "ranks",
-    "resolution",
-]
+    "DrawSettings", "budget_model", "coverage", "gate", "gate_sizes", "improvement",
+    "iqm", "judges", "neighbours", "profiles", "quartiles", "ranks", "resolution",
+]  # fmt: skip
 
 QUESTIONS, BASELINE, TAU = 500, 128, 0.95
 DISCORDANCES = (0.02, 0.05, 0.10)

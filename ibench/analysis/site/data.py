@@ -15,24 +15,10 @@ from pydantic import Field
 from ibench.records import Closed
 
 __all__ = [
-    "FOCI",
-    "OUTCOMES",
-    "Board",
-    "BoardRow",
-    "EpisodeView",
-    "EvaluationView",
-    "EventView",
-    "Fact",
-    "FamilyPlace",
-    "FileLink",
-    "Index",
-    "OutcomeGroup",
-    "OutcomeRow",
-    "RunCard",
-    "RunPage",
-    "Value",
-    "script",
-]
+    "FOCI", "OUTCOMES", "Board", "BoardRow", "EpisodeView", "EvaluationView",
+    "EventView", "Fact", "FamilyPlace", "FileLink", "Index", "OutcomeGroup",
+    "OutcomeRow", "RunCard", "RunPage", "Value", "script",
+]  # fmt: skip
 
 Focus: TypeAlias = Literal["aggregate", "a", "b", "c", "d"]
 FOCI: tuple[Focus, ...] = ("aggregate", "a", "b", "c", "d")

@@ -14,25 +14,10 @@ from pydantic import Field
 from ibench.records import Closed
 
 __all__ = [
-    "FAMILIES",
-    "OPERATIONAL",
-    "OPTIMIZATION",
-    "AgentRun",
-    "BestSeen",
-    "Count",
-    "Episode",
-    "Event",
-    "EventKind",
-    "Family",
-    "Measured",
-    "Outcome",
-    "RunFacts",
-    "Source",
-    "Technique",
-    "Tier",
-    "outcome_of",
-    "tier_of",
-]
+    "FAMILIES", "OPERATIONAL", "OPTIMIZATION", "AgentRun", "BestSeen", "Count",
+    "Episode", "Event", "EventKind", "Family", "Measured", "Outcome", "RunFacts",
+    "Source", "Technique", "Tier", "outcome_of", "tier_of",
+]  # fmt: skip
 
 EventKind: TypeAlias = Literal[
     "message", "reasoning", "tool_call", "tool_result", "system"

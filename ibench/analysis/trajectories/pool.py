@@ -13,7 +13,8 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Generic, TypeVar
+from itertools import islice
+from typing import TypeVar
 
 __all__ = ["available_processes", "in_order"]
 
@@ -21,8 +22,6 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 # A worker that waits for its turn would idle: each may have one result lie finished.
 _IN_FLIGHT = 2
-# A fresh interpreter: the caller's may hold threads, which a fork would cut off.
-_CONTEXT = multiprocessing.get_context("spawn")
 
 
 def available_processes() -> int:
@@ -47,59 +46,46 @@ def in_order(
         yield from map(work, jobs)
         return
     others = set(multiprocessing.active_children())
-    pool = _Pool(work, min(processes, len(jobs)))
+    waiting, left = deque[tuple[Job, Future[Result]]](), iter(jobs)
+    pool = _executor(processes)
     try:
-        waiting: deque[tuple[Job, Future[Result]]] = deque()
-        for job in jobs:
-            waiting.append((job, pool.submit(job)))
-            if len(waiting) >= _IN_FLIGHT * processes:
-                yield pool.result(*waiting.popleft())
-        while waiting:
-            yield pool.result(*waiting.popleft())
+        while True:
+            for job in islice(left, _IN_FLIGHT * processes - len(waiting)):
+                waiting.append((job, pool.submit(work, job)))
+            if not waiting:
+                return
+            try:
+                result = waiting[0][1].result()
+            except BrokenProcessPool:
+                # Any job in flight may have been the cause: each is asked by itself.
+                pool.shutdown(cancel_futures=True)
+                pool, again = _executor(processes), list(waiting)
+                waiting.clear()
+                yield from (_alone(work, job) for job, _ in again)
+                continue
+            waiting.popleft()
+            yield result
     except BaseException:
         # An interrupt or a full disk: nobody will take what the workers are making.
         for child in set(multiprocessing.active_children()) - others:
             child.terminate()
         raise
     finally:
-        pool.close()
+        pool.shutdown(cancel_futures=True)
 
 
-class _Pool(Generic[Job, Result]):
-    """An executor that outlives the death of its processes."""
-
-    def __init__(self, work: Callable[[Job], Result], processes: int) -> None:
-        self._work, self._processes = work, processes
-        self._executor = _executor(processes)
-
-    def submit(self, job: Job) -> Future[Result]:
+def _alone(work: Callable[[Job], Result], job: Job) -> Result | None:
+    with _executor(1) as executor:
         try:
-            return self._executor.submit(self._work, job)
+            return executor.submit(work, job).result()
         except BrokenProcessPool:
-            self.close()
-            self._executor = _executor(self._processes)
-            return self._executor.submit(self._work, job)
-
-    def result(self, job: Job, future: Future[Result]) -> Result | None:
-        try:
-            return future.result()
-        except BrokenProcessPool:
-            return self._alone(job)
-
-    def _alone(self, job: Job) -> Result | None:
-        """Do again what broke off, because another job may have been the cause."""
-        with _executor(1) as executor:
-            try:
-                return executor.submit(self._work, job).result()
-            except BrokenProcessPool:
-                return None
-
-    def close(self) -> None:
-        self._executor.shutdown(cancel_futures=True)
+            return None
 
 
 def _executor(processes: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(processes, _CONTEXT, _leave_interrupts_to_the_parent)
+    # A fresh interpreter: the caller's may hold threads, which a fork would cut off.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(processes, context, _leave_interrupts_to_the_parent)
 
 
 def _leave_interrupts_to_the_parent() -> None:

@@ -19,17 +19,9 @@ import orjson
 from ibench.analysis.trajectories.events import Event, EventKind, Source
 
 __all__ = [
-    "Cutter",
-    "Item",
-    "as_code",
-    "as_dict",
-    "as_number",
-    "as_text",
-    "json_file",
-    "json_rows",
-    "number_events",
-    "seconds",
-]
+    "Cutter", "Item", "as_code", "as_dict", "as_number", "as_text", "json_file",
+    "json_rows", "number_events", "seconds",
+]  # fmt: skip
 
 LINE_LIMIT = 256 * 1024 * 1024
 FILE_LIMIT = 512 * 1024 * 1024

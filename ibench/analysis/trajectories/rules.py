@@ -19,26 +19,11 @@ from ibench.analysis.trajectories.techniques import mentioned
 from ibench.analysis.trajectories.tools import tool_group
 
 __all__ = [
-    "LAUNCHER",
-    "commands_of",
-    "error_in",
-    "is_benchmark",
-    "is_blocked",
-    "is_evaluation",
-    "is_install",
-    "is_launch",
-    "is_monitor",
-    "is_pure_read",
-    "is_quick",
-    "is_stop",
-    "launched_configs",
-    "launcher_written",
-    "measurements_of",
-    "runs_launcher",
-    "techniques_of",
-    "writes_evaluator",
-    "writes_launcher",
-]
+    "LAUNCHER", "commands_of", "error_in", "is_benchmark", "is_blocked",
+    "is_evaluation", "is_install", "is_launch", "is_monitor", "is_pure_read",
+    "is_quick", "is_stop", "launched_configs", "launcher_written", "measurements_of",
+    "runs_launcher", "techniques_of", "writes_evaluator", "writes_launcher",
+]  # fmt: skip
 
 LAUNCHER = "start_server.sh"
 _LAUNCHERS = frozenset({LAUNCHER, "test_server.sh", "run_server.sh"})

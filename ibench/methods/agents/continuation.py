@@ -27,17 +27,9 @@ from typing import Literal, TypeAlias, get_args
 from ibench.params import Continuation
 
 __all__ = [
-    "INFRASTRUCTURE",
-    "Counts",
-    "Decision",
-    "Turn",
-    "TurnKind",
-    "TurnRules",
-    "classify",
-    "needs_a_person",
-    "time_left",
-    "without_answer",
-]
+    "INFRASTRUCTURE", "Counts", "Decision", "Turn", "TurnKind", "TurnRules", "classify",
+    "needs_a_person", "time_left", "without_answer",
+]  # fmt: skip
 
 TurnKind: TypeAlias = Literal[
     "ended",

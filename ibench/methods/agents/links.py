@@ -14,18 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 
 __all__ = [
-    "HOLES_FROM_BYTES",
-    "drop_links",
-    "entries",
-    "folders",
-    "is_utf8",
-    "leaves",
-    "own_path",
-    "printable",
-    "read_head",
-    "remove",
-    "reopen",
-]
+    "HOLES_FROM_BYTES", "drop_links", "entries", "folders", "is_utf8", "leaves",
+    "own_path", "printable", "read_head", "remove", "reopen",
+]  # fmt: skip
 
 HOLES_FROM_BYTES = 2**30
 

@@ -26,16 +26,9 @@ from ibench.records import Question, RequestSpec
 from ibench.workloads import write_questions, write_requests
 
 __all__ = [
-    "FIXED",
-    "HARNESS_FILES",
-    "Taken",
-    "Workspace",
-    "build_workspace",
-    "evaluator_hashes",
-    "render_prompt",
-    "start_clock",
-    "take_submission",
-]
+    "FIXED", "HARNESS_FILES", "Taken", "Workspace", "build_workspace",
+    "evaluator_hashes", "render_prompt", "start_clock", "take_submission",
+]  # fmt: skip
 
 _FILES = Path(__file__).parent / "files"
 EXECUTABLE = ("start_server.sh", "test_server.sh", "timer.sh", "evaluate.py")

@@ -7,18 +7,6 @@ from ibench.methods.search.samplers import Sampler, make_sampler
 from ibench.methods.search.space import Config, Space
 
 __all__ = [
-    "Choice",
-    "Config",
-    "Halving",
-    "Leaders",
-    "Sampler",
-    "Space",
-    "TrialResult",
-    "choose",
-    "climb",
-    "confirm",
-    "make_sampler",
-    "ranked",
-    "run_search",
-    "rungs",
-]
+    "Choice", "Config", "Halving", "Leaders", "Sampler", "Space", "TrialResult",
+    "choose", "climb", "confirm", "make_sampler", "ranked", "run_search", "rungs",
+]  # fmt: skip

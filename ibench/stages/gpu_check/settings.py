@@ -16,15 +16,9 @@ from ibench.records import Closed
 from ibench.stages.gpu_check.shape import Shape
 
 __all__ = [
-    "Device",
-    "EngineRun",
-    "GpuCheck",
-    "PaperBaseline",
-    "ScenarioId",
-    "load_settings",
-    "needed_gpu_bytes",
-    "shortened",
-]
+    "Device", "EngineRun", "GpuCheck", "PaperBaseline", "ScenarioId", "load_settings",
+    "needed_gpu_bytes", "shortened",
+]  # fmt: skip
 
 Device: TypeAlias = Literal["cuda", "cpu"]
 ScenarioId: TypeAlias = Literal["a", "b", "c", "d"]

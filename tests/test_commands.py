@@ -114,7 +114,7 @@ def test_the_options_of_load_are_the_fields_of_its_model() -> None:
         (["submit", "--profile", "cpu", "--cluster", "lokal"], "did you mean 'local'?"),
         (["agents", "--agent", "codx"], "did you mean 'codex'?"),
         (["plan", "--profile", "cpu", "--costs", "h10"], "did you mean 'h100'?"),
-        (["score", "http://x", "--scenario", "e"], "'a', 'b', 'c', 'd'"),
+        (["score", "http://x", "--scenario", "e"], "unknown; choose one of a, b, c, d"),
         (["search", "--engine", "vlm"], "did you mean 'vllm'?"),
         (["gpu-check", "--shape", "tiyn"], "did you mean 'tiny'?"),
         (["cancel", "--profile", "cpu", "a/baselin/21-1337"], "mean 'a/baseline/21-1"),

@@ -8,8 +8,9 @@ whatever the number of processes.
 from __future__ import annotations
 
 import functools
-from collections.abc import Generator, Sequence
-from contextlib import closing
+import gc
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -20,7 +21,7 @@ import pyarrow as pa
 
 from ibench.analysis.trajectories import summary
 from ibench.analysis.trajectories.discover import RunFiles, find_runs
-from ibench.analysis.trajectories.events import Family, RunFacts
+from ibench.analysis.trajectories.events import Count, Family, RunFacts
 from ibench.analysis.trajectories.export import render_run, write_list
 from ibench.analysis.trajectories.labels import label_run, problem_of
 from ibench.analysis.trajectories.pool import available_processes, in_order
@@ -148,7 +149,8 @@ def _part_of(files: RunFiles, out: Path) -> tuple[_RunTables | None, list[str]]:
     """
     problems: list[str] = []
     try:
-        made = _made(files, problems)
+        with _no_collection():
+            made = _made(files, problems)
     except Exception as error:  # noqa: BLE001 (whatever it is, the others go on)
         return None, [*problems, problem_of(files, error)]
     if made is None:
@@ -167,8 +169,39 @@ def _made(files: RunFiles, problems: list[str]) -> tuple[_RunTables, bytes] | No
     counts = _Counts(
         shown=shown,
         row=fact_row(labelled.run, labelled.facts),
-        facts=labelled.facts,
+        facts=_slim(labelled.facts),
         families=tuple(e.family for e in labelled.episodes),
     )
     events, episodes = event_table(labelled.events), episode_table(labelled.episodes)
     return _RunTables(events, episodes, counts), document
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Leave out searches for cycles: a run is many small objects and has none."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _slim(facts: RunFacts) -> RunFacts:
+    """Facts with counts only: 300 runs of them must fit beside one whole run."""
+    techniques = tuple(
+        t.model_copy(
+            update={"mentioned": _bare(t.mentioned), "launched": _bare(t.launched)}
+        )
+        for t in facts.techniques
+    )
+    names = ("launches", "relaunches_unchanged", "distinct_configs", "evaluations")
+    bare = {name: _bare(getattr(facts, name)) for name in names}
+    modes = dict.fromkeys(facts.failure_modes, ())
+    update = {"measurements": (), "techniques": techniques, "failure_modes": modes}
+    return facts.model_copy(update=update | bare)
+
+
+def _bare(count: Count) -> Count:
+    return Count(n=count.n)

@@ -150,16 +150,8 @@ class Server:
             earlier, counters = counters, read_counters(self.base_url)
             hits.append(hit_rate(earlier, counters))
         after = [self._calibration(p, "after") for p in todo if check]
-        summaries = tuple(
-            _summary(part, run, [c[i] for c in (before, after) if c], settings, hits[i])
-            for i, (part, run) in enumerate(zip(todo, runs, strict=True))
-        )
-        results = tuple(r for run in runs for r in run.results)
-        try:
-            value, detail = objective(scenario.objective, summaries), ""
-        except MetricUndefinedError as error:
-            value, detail = None, str(error)
-        return Measurement(results, summaries, value, detail)
+        calibrated_by = [[c[i] for c in (before, after) if c] for i in range(len(todo))]
+        return _measurement(scenario, settings, todo, runs, calibrated_by, hits)
 
     def _calibration(
         self, part: _Part, when: Literal["before", "after"]
@@ -270,6 +262,28 @@ def _todo(
         requests = workload.requests[start : start + n]
         parts.append(_Part(phase, requests, offsets, sha256))
     return parts
+
+
+def _measurement(
+    scenario: Scenario,
+    settings: Measure,
+    todo: Sequence[_Part],
+    runs: Sequence[PhaseRun],
+    calibrations: Sequence[Sequence[Calibration]],
+    hits: Sequence[float | None],
+) -> Measurement:
+    """Summarise what each phase showed, and compute the objective if it is defined."""
+    seen = zip(todo, runs, calibrations, hits, strict=True)
+    summaries = tuple(
+        _summary(part, run, calibration, settings, hit)
+        for part, run, calibration, hit in seen
+    )
+    results = tuple(r for run in runs for r in run.results)
+    try:
+        value, detail = objective(scenario.objective, summaries), ""
+    except MetricUndefinedError as error:
+        value, detail = None, str(error)
+    return Measurement(results, summaries, value, detail)
 
 
 def _summary(

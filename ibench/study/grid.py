@@ -6,6 +6,7 @@ on: a changed parameter changes the ids downstream of it, and nothing else.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -92,7 +93,7 @@ class Benchmark:
         register_results(*self.results)
 
 
-class Grid(Generic[ProfileT]):
+class Grid(ABC, Generic[ProfileT]):
     """A profile of any benchmark: where it lies, its cells and its jobs.
 
     Args:
@@ -120,29 +121,29 @@ class Grid(Generic[ProfileT]):
             )
         self.root = self.results / profile
 
+    @abstractmethod
     def cells(self) -> Iterator[Cell]:
         """Points of the grid, in the order in which they are shown."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stages(self, cell: Cell) -> tuple[str, ...]:
         """Stages of one cell, upstream first."""
-        raise NotImplementedError
 
+    @abstractmethod
     def needs(self, stage: str, cell: Cell) -> tuple[str, ...]:
         """Names of the jobs that a stage of a cell builds on."""
-        raise NotImplementedError
 
+    @abstractmethod
     def spec(self, stage: str, cell: Cell | None) -> dict[str, Any]:
         """Everything that decides a stage's result, but for what it builds on."""
-        raise NotImplementedError
 
     def final_needs(self, jobs: Mapping[str, Job]) -> list[Job]:
         """Jobs that the stage over the whole grid reads; by default all of them."""
         return list(jobs.values())
 
+    @abstractmethod
     def limit_s(self, stage: str) -> float:
         """Seconds after which a stage is ended."""
-        raise NotImplementedError
 
     @cached_property
     def jobs(self) -> dict[str, Job]:

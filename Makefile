@@ -131,8 +131,8 @@ cancel: $(READY) ## take PROFILE's cells back from their scheduler [CELLS=]
 finish: $(READY) ## judge and report what a cluster measured; it does so by itself
 	@$(IBENCH) finish $(STUDY)
 
-sessions: $(READY) ## look at PROFILE's agent sessions while they run [STOP=cell]
-	@$(IBENCH) sessions $(STUDY) $(if $(STOP),--stop $(STOP))
+sessions: $(READY) ## look at PROFILE's agent sessions while they run [FOLLOW=1] [STOP=cell]
+	@$(IBENCH) sessions $(STUDY) $(if $(STOP),--stop $(STOP)) $(if $(FOLLOW),--follow)
 
 verify: $(READY) ## re-hash every finished stage of PROFILE
 	@$(IBENCH) verify $(STUDY)

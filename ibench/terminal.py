@@ -7,22 +7,23 @@ Plain text has no escape codes, no frames and no wrapping, whatever the width, s
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TextIO, TypeAlias
 
 from rich import box
 from rich.console import Console
+from rich.live import Live
 from rich.table import Column
 from rich.table import Table as RichTable
 from rich.text import Text
 
-__all__ = ["Part", "Table", "console", "plain", "say", "show"]
+__all__ = ["Part", "Table", "console", "follow", "plain", "say", "show"]
 
 # Words that stand alone in a cell and their colour on a terminal.
 _STYLES = {
     **dict.fromkeys(("ok", "done", "ready", "valid", "agrees"), "green"),
-    **dict.fromkeys(("warn", "outdated", "waiting", "queued"), "yellow"),
+    **dict.fromkeys(("warn", "outdated", "stale", "waiting", "queued"), "yellow"),
     **dict.fromkeys(("fail", "broken", "failed", "FAILS", "INVALID"), "bold red"),
     "missing": "dim",
 }
@@ -99,6 +100,17 @@ def show(*parts: Part) -> None:
         else:
             stream.writelines(f"{line}\n" for line in plain(part))
     stream.flush()
+
+
+def follow(views: Iterable[Sequence[str]]) -> None:
+    """Show one view after the other: in place on a terminal, below each other else."""
+    if not sys.stdout.isatty():
+        for lines in views:
+            show(*lines)
+        return
+    with Live(console=console(sys.stdout), auto_refresh=False) as live:
+        for lines in views:
+            live.update(Text("\n".join(lines)), refresh=True)
 
 
 def say(line: str) -> None:

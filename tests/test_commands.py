@@ -194,3 +194,14 @@ def test_a_default_is_a_value_and_no_option_of_its_own(name: str) -> None:
     for parameter in inspect.signature(COMMANDS[name].load()).parameters.values():
         default = getattr(parameter.default, "default", None)
         assert not hasattr(default, "param_decls"), parameter.name
+
+
+def test_sessions_are_followed_until_none_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["sessions", "--profile", "smoke", "--follow", "--results", str(tmp_path)]
+    assert main(argv) == 0
+    assert capsys.readouterr().out == "no agent session has begun\n"
+    shown = on_a_terminal(*argv)
+    assert "no agent session has begun" in shown
+    assert "\x1b[?25l" in shown  # the cursor is hidden while the view is redrawn

@@ -6,6 +6,8 @@ import base64
 import os
 import shlex
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +27,11 @@ from ibench.params.options import CACHE, PARAMS
 from ibench.study.command import with_study
 from ibench.study.definition import Study
 from ibench.study.engines import find_pythons
-from ibench.terminal import Table, show
+from ibench.terminal import Table, follow, show
 
 __all__ = ["agents", "rehearse", "sessions"]
 
-LIMIT_S = 60.0
+LIMIT_S, LOOK_S = 60.0, 2.0
 MASK = "****"
 
 
@@ -71,14 +73,27 @@ def agents(
 def sessions(
     study: Study,
     stop: str | None = Option(None, help="Cell whose session should end now."),
+    live: bool = Option(False, "--follow", help="Look again until none runs."),
 ) -> int:
     """Look at running agent sessions, or stop one."""
     if stop:
         stop_session(study, stop)
         show(f"{stop}: asked to end; its workspace becomes its submission")
+    elif live:
+        follow(_views(study))
     else:
         show(*view_lines(watched(study)))
     return 0
+
+
+def _views(study: Study) -> Iterator[list[str]]:
+    """Look at the sessions every two seconds, for as long as one runs."""
+    while True:
+        seen = watched(study)
+        yield view_lines(seen)
+        if all(view.state != "running" for view in seen):
+            return
+        time.sleep(LOOK_S)
 
 
 def _state(agent: Agent, cache: Path, source: str) -> str:

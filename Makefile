@@ -98,7 +98,7 @@ search: $(READY) ## search ENGINE= with METHOD= [-halving] on SCENARIO= [BUDGET_
 crate: $(READY) ## export PROFILE's records and figures as an RO-Crate
 	@$(IBENCH) crate $(STUDY)
 
-test: $(READY) ## run all tests, real agents and the smoke profile among them (12 minutes)
+test: $(READY) ## run all tests, real agents and the smoke profile among them (16 minutes)
 	@$(IBENCH) agents --install $(TESTED:%=--agent %) || \
 	  echo "test: without them the tests of real agents skip themselves"
 	@$(IBENCH) prepare --profile smoke

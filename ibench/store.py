@@ -93,7 +93,7 @@ def load_record(folder: Path) -> Record:
         CorruptResultError: no record, an edited one, or one of another schema.
     """
     path = folder / RECORD
-    return _validated(path, _intact(path))
+    return _validated(path, _intact(path, _read(path)))
 
 
 def _validated(path: Path, text: bytes) -> Record:
@@ -103,14 +103,17 @@ def _validated(path: Path, text: bytes) -> Record:
         raise CorruptResultError(_broken(path, "another schema version")) from error
 
 
-def _intact(path: Path) -> bytes:
-    """Canonical text of a record that is what its hash says."""
+def _read(path: Path) -> bytes:
     try:
-        raw = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError as error:
         raise CorruptResultError(
             f"{path}: no record: run `make reproduce` to finish this stage"
         ) from error
+
+
+def _intact(path: Path, raw: bytes) -> bytes:
+    """Canonical text of a record whose file holds what its hash says."""
     at = len(_HEAD) + _HEX
     text = raw[at + len(_MIDDLE) : -len(_END)]
     if hashlib.sha256(text).hexdigest().encode() == raw[len(_HEAD) : at]:
@@ -164,8 +167,8 @@ def read_head(folder: Path) -> RecordHead | None:
     path = folder / RECORD
     if not path.exists():
         return None
-    body = json.loads(_intact(path))
-    sha256 = file_sha256(path)
+    raw = _read(path)
+    body, sha256 = json.loads(_intact(path, raw)), hashlib.sha256(raw).hexdigest()
     current = Record.model_fields["schema_version"].default
     written = body.get("schema_version")
     if isinstance(written, int) and written < current:

@@ -260,6 +260,10 @@ class Study(Grid[Profile]):
             return (f"{cell.path}/relaunch", f"{base.path}/baseline")
         return ()
 
+    def final_inputs(self, jobs: Mapping[str, Job]) -> dict[str, Job]:
+        """All but submissions: the relaunch that was built on one covers it."""
+        return {n: j for n, j in jobs.items() if j.stage != "submission"}
+
     def final_needs(self, jobs: Mapping[str, Job]) -> list[Job]:
         """Verdicts and what they divide by."""
         return [j for j in jobs.values() if j.stage in ("baseline", "gating")]

@@ -137,6 +137,10 @@ class Grid(ABC, Generic[ProfileT]):
     def spec(self, stage: str, cell: Cell | None) -> dict[str, Any]:
         """Everything that decides a stage's result, but for what it builds on."""
 
+    def final_inputs(self, jobs: Mapping[str, Job]) -> dict[str, Job]:
+        """Jobs whose run ids stand in the final stage's spec; by default all."""
+        return dict(jobs)
+
     def final_needs(self, jobs: Mapping[str, Job]) -> list[Job]:
         """Jobs that the stage over the whole grid reads; by default all of them."""
         return list(jobs.values())
@@ -154,8 +158,7 @@ class Grid(ABC, Generic[ProfileT]):
                 needs = [jobs[name] for name in self.needs(stage, cell)]
                 job = self._job(stage, cell, {j.stage: j for j in needs}, needs)
                 jobs[job.name] = job
-        # A submission is covered by the relaunch that was built on it.
-        built_on = {n: j for n, j in jobs.items() if j.stage != "submission"}
+        built_on = self.final_inputs(jobs)
         jobs[FINAL] = self._job(FINAL, None, built_on, self.final_needs(jobs))
         return jobs
 

@@ -47,6 +47,7 @@ def run_row(run: Run) -> dict[str, Any]:
         "reason": verdict.reason,
         "objective": verdict.objective,
         "baseline_objective": verdict.baseline_objective,
+        **_ratio(verdict),
         "ttft_p50_s": first.ttft_p50_s if first else None,
         "tpot_p50_s": first.tpot_p50_s if first else None,
         "request_rate_per_s": first.request_rate_per_s if first else None,
@@ -65,6 +66,18 @@ def run_row(run: Run) -> dict[str, Any]:
         "shipped": run.submission.shipped,
         "trials": len(run.submission.trials) + len(run.submission.evaluations),
     }
+
+
+def _ratio(verdict: Verdict) -> dict[str, float | None]:
+    """The run's speedup with its interval, and the one against stage 1 beside it."""
+    names = ("ratio", "ratio_low", "ratio_high", "ratio_unpaired")
+    found = verdict.speedup
+    if found is not None:
+        values = (found.value, found.low, found.high, found.unpaired)
+        return dict(zip(names, values, strict=True))
+    base = verdict.baseline_objective
+    alone = verdict.objective / base if verdict.objective and base else None
+    return dict.fromkeys(names) | {"ratio": alone}
 
 
 def progress_rows(run: Run) -> list[dict[str, Any]]:

@@ -24,14 +24,14 @@ FAILED_SCORE = 1.0
 
 
 def score(
-    outcome: str, objective: float | None, baseline: float | None, *, floor: bool
+    outcome: str, ratio: float | None, baseline: float | None, *, floor: bool
 ) -> float:
     """Score of one run: speedup over the baseline of the same scenario, seed and host.
 
     Args:
         outcome: a value of ``records.Outcome``.
-        objective: the run's objective, larger is better.
-        baseline: the baseline's objective.
+        ratio: the run over its baseline, as the profile pairs them.
+        baseline: the baseline's objective of stage 1.
         floor: whether a valid but slower server counts as 1.00 (site) or as it is
             (paper tables).
 
@@ -41,20 +41,19 @@ def score(
     """
     if outcome == Outcome.INCOMPLETE or not baseline:
         return math.nan
-    if outcome != Outcome.OK or objective is None:
+    if outcome != Outcome.OK or ratio is None:
         return FAILED_SCORE
-    speedup = objective / baseline
-    return max(speedup, FAILED_SCORE) if floor else speedup
+    return max(ratio, FAILED_SCORE) if floor else ratio
 
 
 def with_speedups(runs: pd.DataFrame, choices: Stat) -> pd.DataFrame:
     """Add ``speedup`` (by the profile's floor rule), ``speedup_floored`` and ``_raw``.
 
     Args:
-        runs: one row a run with outcome, objective and baseline_objective.
+        runs: one row a run with outcome, ratio and baseline_objective.
         choices: the profile's statistics.
     """
-    columns = zip(runs.outcome, runs.objective, runs.baseline_objective, strict=True)
+    columns = zip(runs.outcome, runs.ratio, runs.baseline_objective, strict=True)
     rows = [(o, _none(x), _none(b)) for o, x, b in columns]
     plain = [score(o, x, b, floor=False) for o, x, b in rows]
     floored = [score(o, x, b, floor=True) for o, x, b in rows]
@@ -62,8 +61,7 @@ def with_speedups(runs: pd.DataFrame, choices: Stat) -> pd.DataFrame:
         speedup_plain=plain,
         speedup_floored=floored,
         speedup=floored if choices.floor_below_baseline else plain,
-        speedup_raw=runs.objective.astype(float)
-        / runs.baseline_objective.astype(float),
+        speedup_raw=runs.ratio.astype(float),
     )
 
 

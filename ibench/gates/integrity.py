@@ -177,6 +177,19 @@ def detached_server(s: RunSeen) -> Finding:
     return _finding("detached_server", True, "nothing left behind")
 
 
+def own_cores(s: RunSeen) -> Finding:
+    """Threads that could run on cores other than those the server was started on.
+
+    Where the load client has cores of its own (``client.own_cores``), a server that
+    takes them slows the client that measures it, and the baseline beside it.
+    """
+    if not s.evidence.host:
+        return _finding("own_cores", None, "nothing was loaded")
+    count = s.evidence.strays
+    text = f"{count} threads on cores that were not given (limit 0)"
+    return _finding("own_cores", not count, text)
+
+
 def evaluator_changed(s: RunSeen) -> Finding:
     """Files of evaluator or base model whose hash is not the one delivered."""
     changed = sorted(s.evidence.evaluator_changed)
@@ -209,6 +222,7 @@ RULES: tuple[Callable[[RunSeen], Finding], ...] = (
     served_model,
     launcher_checkpoint,
     detached_server,
+    own_cores,
     evaluator_changed,
     forced_engine,
 )

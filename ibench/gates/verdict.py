@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from typing import Literal
 
 from ibench.gates.bench import Bench
+from ibench.gates.compare import host_faults, speedup_of
 from ibench.gates.integrity import RunSeen, judge_rules
 from ibench.gates.quality import quality_verdict
 from ibench.params import Gates
 from ibench.records import (
+    Evidence,
     Finding,
     LaunchOutcome,
+    LifeSpread,
     Outcome,
     QualityVerdict,
     Question,
@@ -33,6 +36,8 @@ def judge_run(
     model_id: str,
     model_dir_name: str,
     forced_engine: str | None = None,
+    baseline_lives: Sequence[float] = (),
+    host: LifeSpread | None = None,
     judge: Literal["not_run", "clean", "violation"] = "not_run",
     judge_detail: str = "",
 ) -> Verdict:
@@ -51,8 +56,11 @@ def judge_run(
     not_run = _not_run(quality, findings, judge)
     outcome, reason = _label(run, findings, quality, judge, gates)
     missing = [c for c in gates.required_checks if c in not_run]
-    invalid = _invalid(run, baseline)
-    if outcome is Outcome.OK and missing:
+    invalid = _invalid(run, baseline, gates)
+    speedup = speedup_of(evidence, baseline_lives, host)
+    if outcome is Outcome.OK and evidence.paired and speedup is None:
+        outcome, reason = Outcome.INCOMPLETE, _not_compared(evidence)
+    elif outcome is Outcome.OK and missing:
         outcome = Outcome.INCOMPLETE
         reason = f"required and not run: {', '.join(missing)}"
     elif outcome is Outcome.OK and invalid and "timing" in gates.required_checks:
@@ -69,7 +77,14 @@ def judge_run(
         invalid=invalid,
         objective=evidence.objective,
         baseline_objective=baseline.evidence.objective,
+        speedup=speedup,
     )
+
+
+def _not_compared(evidence: Evidence) -> str:
+    lives = evidence.paired.lives if evidence.paired else ()
+    details = "; ".join(life.detail for life in lives if life.detail)
+    return f"not compared with the baseline: {details or 'a life gave no number'}"
 
 
 def _quality(
@@ -82,9 +97,10 @@ def _quality(
     return quality_verdict(run.answers, baseline.answers, gold, gates.tau)
 
 
-def _invalid(run: Bench, baseline: Bench) -> tuple[str, ...]:
+def _invalid(run: Bench, baseline: Bench, gates: Gates) -> tuple[str, ...]:
     """Why the measurement of either side is not exact enough, if it is not."""
-    return tuple(
+    hosts = tuple(f"run: {why}" for why in host_faults(run.evidence, gates))
+    return hosts + tuple(
         f"{side}, phase {phase.name}: {why}"
         for side, bench in (("run", run), ("baseline", baseline))
         for phase in bench.evidence.phases

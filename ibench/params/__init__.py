@@ -20,6 +20,7 @@ from ibench.params.methods import (
     SearchMethod,
     SearchSpace,
 )
+from ibench.params.pairing import Pairing
 from ibench.params.profile import (
     BaseProfile,
     Isolation,
@@ -40,7 +41,7 @@ from ibench.params.scenario import (
 __all__ = [
     "Agent", "AgentMethod", "BaseProfile", "Budget", "Cli", "ClientSpec",
     "Continuation", "DefaultMethod", "Gates", "HarborAgent", "Isolation", "Limits",
-    "LoginFile", "Measure", "Method", "ModelSpec", "PaperScenario", "Phase",
+    "LoginFile", "Measure", "Method", "ModelSpec", "Pairing", "PaperScenario", "Phase",
     "PhaseScale", "Profile", "QuestionsSpec", "Scale", "Scenario", "SearchMethod",
     "SearchSpace", "SeedPair", "SeedUse", "Stat", "Stopping",
 ]  # fmt: skip

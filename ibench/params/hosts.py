@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from ibench.records import Closed
+from ibench.records import Closed, LifeSpread
 
 __all__ = ["Host"]
 
@@ -32,6 +32,11 @@ class Host(Closed):
     memory_gib: float = Field(gt=0)
     disk_gib: float = Field(gt=0, description="free, for model, data and results")
     dollars_per_hour: float = Field(ge=0)
+    life_spread: dict[str, LifeSpread] = Field(
+        default_factory=dict,
+        description="by scenario: how far server lives differ on a quiet host of this "
+        "kind, as `make bench-aa` measured it (metrics.speedup)",
+    )
 
     @model_validator(mode="after")
     def _driver_goes_with_gpu(self) -> Host:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ibench.records import Closed
 
@@ -21,6 +21,9 @@ class ClientSpec(Closed):
         "kernel", description="Load client; kernel falls back to httpx."
     )
     processes: int = Field(1, ge=1, le=64, description="Sending processes.")
+    own_cores: bool = Field(
+        True, description="Cores of its own, where there are enough for servers too."
+    )
     nonce: bool = Field(True, description="Begin every prompt with a nonce.")
     calibrate: bool = Field(True, description="Measure the null server too.")
     confidence: float = Field(0.95, gt=0, lt=1, description="Level of the intervals.")
@@ -61,8 +64,20 @@ class Measure(Closed):
         default="tokens",
         description="words: the original's, which counts words for tokens",
     )
+    blocks: int = Field(
+        default=1,
+        ge=1,
+        description="pieces in which a phase is sent, each awaited before the next; "
+        "fewer where a piece would not fill the phase's concurrency",
+    )
     client: ClientSpec = ClientSpec()
     stopping: Stopping | None = None
+
+    @model_validator(mode="after")
+    def _a_stopped_phase_is_one_piece(self) -> Self:
+        if self.stopping is not None and self.blocks > 1:
+            raise ValueError("stopping needs blocks: 1")
+        return self
 
 
 class Budget(Closed):
@@ -120,6 +135,15 @@ class Gates(Closed):
     )
     max_stream_tokens_per_s: float = Field(
         default=20_000.0, gt=0, description="tokens per second of one stream"
+    )
+    max_steal_share: float = Field(
+        default=0.02, ge=0, le=1, description="of the cores' time, to other guests"
+    )
+    max_others_cores: float = Field(
+        default=0.25, ge=0, description="cores that other programs kept busy"
+    )
+    max_probe_drift: float = Field(
+        default=0.2, ge=0, description="change of a host probe over a server life"
     )
 
 

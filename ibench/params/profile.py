@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from ibench.params.measure import Budget, Limits, Measure, Stat
 from ibench.params.methods import Method
+from ibench.params.pairing import Pairing
 from ibench.params.scenario import Scale
 from ibench.params.types import Commit, Name, Value
 from ibench.records import Closed
@@ -92,6 +93,7 @@ class Profile(BaseProfile):
     methods: tuple[Method, ...] = Field(min_length=1)
     questions: QuestionsSpec
     measure: Measure
+    pairing: Pairing = Pairing()
     budget: Budget
     limits: Limits
     gates: str

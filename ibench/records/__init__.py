@@ -13,6 +13,14 @@ from ibench.records.base import (
     sha256_of,
 )
 from ibench.records.kinds import Result, register_results
+from ibench.records.paired import (
+    HostProbe,
+    HostWatch,
+    LifeSpread,
+    Paired,
+    PairedLife,
+    Speedup,
+)
 from ibench.records.phases import (
     Calibration,
     ClientCost,
@@ -53,9 +61,10 @@ from ibench.records.results import (
 __all__ = [
     "BaselineResult", "Calibration", "Chunk", "ClientCost", "ClientHealth", "Closed",
     "Confirmation", "EnergySource", "Evaluation", "Evidence", "FailureKind", "Finding",
-    "GpuUse", "Launch", "LaunchOutcome", "Outcome", "PhaseSummary", "Provenance",
-    "QualityVerdict", "Question", "Range", "Record", "RequestResult", "RequestSpec",
-    "Result", "ScoreResult", "Selection", "Sha256", "StoppedEarly", "StudyResult",
+    "GpuUse", "HostProbe", "HostWatch", "Launch", "LaunchOutcome", "LifeSpread",
+    "Outcome", "Paired", "PairedLife", "PhaseSummary", "Provenance", "QualityVerdict",
+    "Question", "Range", "Record", "RequestResult", "RequestSpec", "Result",
+    "ScoreResult", "Selection", "Sha256", "Speedup", "StoppedEarly", "StudyResult",
     "Submission", "TableRef", "TokenSource", "Trial", "Verdict", "canonical_json",
     "model_base_name", "register_results", "sha256_of",
 ]  # fmt: skip

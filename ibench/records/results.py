@@ -10,6 +10,7 @@ from pydantic import Field
 
 from ibench.records.base import Closed, Sha256
 from ibench.records.kinds import register_results
+from ibench.records.paired import HostWatch, Paired, Speedup
 from ibench.records.phases import GpuUse, PhaseSummary
 
 __all__ = [
@@ -80,6 +81,9 @@ class Evidence(Closed):
     )
     objective: float | None = Field(description="scenario objective, larger is better")
     objective_detail: str
+    paired: Paired | None = Field(
+        default=None, description="held against the baseline in the same lives"
+    )
     failure_rate: float | None
     requests_sha256: Sha256
     questions_sha256: Sha256
@@ -88,6 +92,12 @@ class Evidence(Closed):
         "$MODEL_PATH/..., that changed during the session, with their new hash"
     )
     left_behind: tuple[str, ...] = Field(description="processes or ports after stop")
+    host: tuple[HostWatch, ...] = Field(
+        default=(), description="the machine around each server life"
+    )
+    strays: int = Field(
+        default=0, description="threads on cores that the server was not given"
+    )
     timings_s: dict[str, float]
 
 
@@ -99,6 +109,12 @@ class BaselineResult(Closed):
     repeats: tuple[float, ...] = Field(
         default=(), description="objective of every server life, the evidence's first"
     )
+
+    @property
+    def lives(self) -> tuple[float, ...]:
+        """Objective of every server life; empty where none gave one."""
+        alone = self.evidence.objective
+        return self.repeats or ((alone,) if alone else ())
 
     @property
     def objective(self) -> float | None:
@@ -265,6 +281,9 @@ class Verdict(Closed):
     )
     objective: float | None
     baseline_objective: float | None
+    speedup: Speedup | None = Field(
+        default=None, description="over the baseline; None: a side has no objective"
+    )
 
 
 class ScoreResult(Closed):

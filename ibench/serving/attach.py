@@ -44,6 +44,12 @@ class AttachedServer:
         """No processes: which ones serve is not known."""
         return ()
 
+    def pause(self) -> None:
+        """Leave it running: it is not ours to stop."""
+
+    def resume(self) -> None:
+        """Nothing was stopped."""
+
     def check_alive(self) -> None:
         """Make sure that it still answers.
 

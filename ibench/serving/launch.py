@@ -38,6 +38,7 @@ class House(Closed):
     engines: Path | None = None
     image: str | None = None
     gpus: tuple[str, ...] | None = None
+    cores: tuple[int, ...] | None = None
     memory_mib: int | None = None
     disk_mib: int | None = None
 
@@ -83,6 +84,16 @@ class RunningServer:
     def pids(self) -> tuple[int, ...]:
         """Processes of the submission itself, without the sandbox's helpers."""
         return self._supervised.payload() if self._supervised else ()
+
+    def pause(self) -> None:
+        """Stop its processes where they are: another server is measured now."""
+        if self._supervised:
+            self._supervised.pause()
+
+    def resume(self) -> None:
+        """Let its processes go on."""
+        if self._supervised:
+            self._supervised.resume()
 
     def check_alive(self) -> None:
         """Make sure that the launcher still runs in the foreground.

@@ -14,12 +14,15 @@ from pathlib import Path
 import psutil
 
 __all__ = [
+    "busy_times_s",
     "command_line",
     "cpu_model",
+    "cpu_pressure_s",
     "descendants",
     "first_outgoing_port",
     "has_variable",
     "is_alive",
+    "is_stopped",
     "kernel_id",
     "listening_ports",
     "mapped_files",
@@ -52,6 +55,14 @@ def is_alive(pid: int) -> bool:
         return not ended or bool(process.num_threads() > 1)
     except psutil.Error:
         return False
+
+
+def is_stopped(pid: int) -> bool:
+    """Tell whether a process was stopped by a signal; one that is gone counts too."""
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+    except psutil.Error:
+        return True
 
 
 def descendants(pid: int) -> tuple[int, ...]:
@@ -105,6 +116,26 @@ def cpu_model() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return "unknown"
+
+
+def busy_times_s() -> tuple[float, float, float]:
+    """Seconds since boot over all cores: busy, stolen by other guests, altogether."""
+    times = psutil.cpu_times()
+    steal = getattr(times, "steal", 0.0)
+    # The kernel counts guests' time within user time too.
+    total = (
+        sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+    )
+    return total - times.idle - getattr(times, "iowait", 0.0) - steal, steal, total
+
+
+def cpu_pressure_s() -> float | None:
+    """Seconds since boot in which some process waited for a core; None: not told."""
+    for line in _read("pressure/cpu").splitlines():
+        kind, *fields = line.split()
+        if kind == "some":
+            return int(fields[-1].removeprefix("total=")) * 1e-6
+    return None
 
 
 def first_outgoing_port() -> int:

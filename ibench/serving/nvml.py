@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ibench.errors import DriverError
 
-__all__ = ["Nvml", "gpu_names", "nvml_session", "nvml_text"]
+__all__ = ["GpuState", "Nvml", "gpu_names", "gpu_states", "nvml_session", "nvml_text"]
 
 
 class Nvml(Protocol):
@@ -67,3 +67,52 @@ def gpu_names(nvml: Any | None = None) -> tuple[str, ...]:  # noqa: ANN401 (unty
             return tuple(nvml_text(opened.nvmlDeviceGetName(h)) for h in handles)
     except DriverError:
         return ()
+
+
+class GpuState(NamedTuple):
+    """One GPU at an instant; None where the driver does not tell."""
+
+    clock_mhz: float | None
+    power_w: float | None
+    temperature_c: float | None
+    throttle: tuple[str, ...]
+
+
+# NVML's clock event reasons by their bits; an idle GPU and a set clock are no brake.
+_THROTTLE = {
+    0x4: "power cap",
+    0x8: "hardware slowdown",
+    0x20: "thermal slowdown (software)",
+    0x40: "thermal slowdown (hardware)",
+    0x80: "power brake",
+}
+_SM_CLOCK, _GPU_SENSOR = 1, 0
+
+
+def gpu_states(nvml: Any | None = None) -> tuple[GpuState, ...]:  # noqa: ANN401 (untyped)
+    """Clock, power, temperature and brakes of every GPU; none without a driver."""
+    try:
+        with nvml_session(nvml) as opened:
+            handles = map(
+                opened.nvmlDeviceGetHandleByIndex, range(opened.nvmlDeviceGetCount())
+            )
+            return tuple(_state(opened, handle) for handle in handles)
+    except DriverError:
+        return ()
+
+
+def _state(nvml: Any, handle: Any) -> GpuState:  # noqa: ANN401 (untyped)
+    def ask(name: str, *arguments: int) -> float | None:
+        try:
+            return float(getattr(nvml, name)(handle, *arguments))
+        except (nvml.NVMLError, AttributeError):
+            return None
+
+    power_mw = ask("nvmlDeviceGetPowerUsage")
+    bits = int(ask("nvmlDeviceGetCurrentClocksEventReasons") or 0)
+    return GpuState(
+        ask("nvmlDeviceGetClockInfo", _SM_CLOCK),
+        None if power_mw is None else power_mw / 1e3,
+        ask("nvmlDeviceGetTemperature", _GPU_SENSOR),
+        tuple(text for bit, text in _THROTTLE.items() if bits & bit),
+    )

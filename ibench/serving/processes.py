@@ -19,6 +19,7 @@ import psutil
 from ibench.errors import SandboxError
 from ibench.serving import linux
 from ibench.serving.containers import podman_stop
+from ibench.serving.cores import on_cores
 from ibench.serving.limits import LimitWatch
 from ibench.serving.sandbox import (
     TOKEN_VARIABLE,
@@ -30,7 +31,7 @@ from ibench.serving.sandbox import (
     wrap,
 )
 
-__all__ = ["Process", "free_port"]
+__all__ = ["Process", "free_port", "signal_all"]
 
 _POLL_S = 0.02
 _KILL_WAIT_S = 5.0
@@ -99,7 +100,7 @@ class Process:
             env = environment(sandbox, kind)
             for name in ("HOME", "HF_HUB_CACHE"):
                 Path(env[name]).mkdir(mode=0o700, parents=True, exist_ok=True)
-        with log_path.open("ab") as log:
+        with log_path.open("ab") as log, on_cores(sandbox.cores):
             self._popen = subprocess.Popen(
                 command,
                 stdin=stdin,
@@ -155,7 +156,7 @@ class Process:
             return tuple(sorted(self._seen))
 
     def _kill(self) -> None:
-        _signal(self.members(), signal.SIGKILL)
+        signal_all(self.members(), signal.SIGKILL)
         if self._kind == "podman":
             name = podman_stop(container_name(self._sandbox))
             subprocess.run(name, capture_output=True, check=False)
@@ -180,7 +181,7 @@ class Process:
         # bwrap would end its namespace at once on TERM and spoil the grace time.
         helpers = {self.pid} if self._kind == "bwrap" else set[int]()
         targets = {p for p in self.members() if linux.namespace_pid(p) != 1} - helpers
-        _signal(targets, signal.SIGTERM)
+        signal_all(targets, signal.SIGTERM)
         end = clock() + grace_s
         while any(map(linux.is_alive, targets)) and clock() < end:
             self._popen.poll()
@@ -198,7 +199,8 @@ class Process:
         return tuple(f"process {p}: {linux.command_line(p)[:120]}" for p in left)
 
 
-def _signal(targets: Iterable[int], number: signal.Signals) -> None:
+def signal_all(targets: Iterable[int], number: signal.Signals) -> None:
+    """Send a signal to processes; one that is gone meanwhile is no fault."""
     for pid in targets:
         try:
             os.kill(pid, number)

@@ -65,6 +65,7 @@ class Sandbox(Closed):
         engines: folder of the engines' own environments, shown read-only.
         image: what a container runtime runs on.
         gpus: GPUs it may use, by number or UUID; None is what the host shows.
+        cores: cores it starts on, so that its thread pools count these; None: all.
         memory_mib: private resident memory of all its processes together.
         disk_mib: disk blocks of ``workdir``, and of the private /tmp.
         network: share the host's network; ``False`` is enforced by bwrap only.
@@ -79,6 +80,7 @@ class Sandbox(Closed):
     engines: Path | None = None
     image: str | None = None
     gpus: tuple[str, ...] | None = None
+    cores: tuple[int, ...] | None = None
     memory_mib: int | None = Field(default=None, gt=0)
     disk_mib: int | None = Field(default=None, gt=0)
     network: bool = True
@@ -157,6 +159,8 @@ def environment(sandbox: Sandbox, kind: SandboxKind) -> dict[str, str]:
         "PYTHONPATH": package_root,
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
+        # The order of sets and the layout of dictionaries do not differ between lives.
+        "PYTHONHASHSEED": "0",
         **chosen,
         **sandbox.env,
         TOKEN_VARIABLE: sandbox.token,

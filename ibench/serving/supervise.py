@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import time
 from pathlib import Path
 
-from ibench.serving.linux import namespace_pid
-from ibench.serving.processes import Process
+from ibench.serving.linux import is_stopped, namespace_pid
+from ibench.serving.processes import Process, signal_all
 from ibench.serving.sandbox import Sandbox, SandboxKind
 
 __all__ = ["Supervised"]
@@ -19,6 +21,7 @@ _SUPERVISE = (
     "trap stop=1 TERM; "
     '"$@" </dev/null; echo $? >&0; [ -n "${stop-}" ] || exec sleep infinity'
 )
+_PAUSE_ROUNDS, _PAUSE_POLL_S = 50, 0.002
 _HELPER_PIDS = (1, 2)  # in the namespace: its init, and the supervising shell
 
 
@@ -83,8 +86,22 @@ class Supervised:
             helpers |= {p for p in members if namespace_pid(p) in _HELPER_PIDS}
         return tuple(p for p in members if p not in helpers)
 
+    def pause(self) -> None:
+        """Stop every process of the launcher; new ones that appear meanwhile too."""
+        for _ in range(_PAUSE_ROUNDS):
+            running = [p for p in self.payload() if not is_stopped(p)]
+            if not running:
+                return
+            signal_all(running, signal.SIGSTOP)
+            time.sleep(_PAUSE_POLL_S)
+
+    def resume(self) -> None:
+        """Let every process of the launcher go on."""
+        signal_all(self.payload(), signal.SIGCONT)
+
     def stop(self, grace_s: float) -> tuple[str, ...]:
         """End everything; return what survived."""
+        self.resume()  # a process that is stopped does not see TERM
         left = self._process.stop(grace_s)
         if self._read_fd >= 0:
             os.close(self._read_fd)

@@ -6,19 +6,16 @@ life answers the quality questions, each further one repeats launch and load.
 
 from __future__ import annotations
 
-import shutil
+from pathlib import Path
 
-from ibench.errors import LaunchError
-from ibench.load.life import OK, serve_while_used
 from ibench.methods.folder import write_launcher
-from ibench.records import BaselineResult, LaunchOutcome
+from ibench.params.types import Value
+from ibench.records import BaselineResult
 from ibench.serving.engines import launcher_script
-from ibench.stages.relaunch import collect_evidence, neutral_copy
-from ibench.study.draw import evaluation
+from ibench.stages.relaunch import alone, collect_evidence
 from ibench.study.job import OpenJob
-from ibench.study.live import connected, launched, measured
 
-__all__ = ["measure_baseline"]
+__all__ = ["baseline_folder", "measure_baseline"]
 
 
 def measure_baseline(job: OpenJob) -> BaselineResult:
@@ -28,37 +25,20 @@ def measure_baseline(job: OpenJob) -> BaselineResult:
         LaunchError: a repeat of a baseline that was measured could not be.
     """
     profile = job.study.profile
-    script = launcher_script(job.study.baseline_engine, dict(profile.baseline_config))
-    write_launcher(job.folder / "submission", script)
-    evidence = collect_evidence(job, job.folder / "submission")
+    source = baseline_folder(job, job.folder)
+    evidence = collect_evidence(job, source)
     if evidence.objective is None:
         return BaselineResult(evidence=evidence)
-    more = [_repeat(job, i) for i in range(2, profile.baseline_repeats + 1)]
+    more = [
+        alone(job, source, f"repeat {i}")
+        for i in range(2, profile.baseline_repeats + 1)
+    ]
     return BaselineResult(evidence=evidence, repeats=(evidence.objective, *more))
 
 
-def _repeat(job: OpenJob, number: int) -> float:
-    """Objective of one more server life."""
-    workload = evaluation(job)
-    copy = neutral_copy(job, job.folder / "submission")
-    job.status.phase(f"repeat {number}", job.study.profile.measure.ready_timeout_s)
-    log = job.folder / "logs" / f"server-{number}.log"
-    found = []
-    life = serve_while_used(
-        lambda: launched(job, copy, log),
-        lambda running, _: found.append(
-            measured(
-                job,
-                connected(job, running),
-                workload,
-                calibrated=True,
-                progress=job.status.phase,
-            )
-        ),
-    )
-    shutil.rmtree(copy.parent, ignore_errors=True)
-    if life.outcome != OK:
-        raise LaunchError(life.outcome, life.detail)
-    if found[0].objective is None:
-        raise LaunchError(LaunchOutcome.DIED, found[0].detail)
-    return found[0].objective
+def baseline_folder(job: OpenJob, place: Path) -> Path:
+    """Write the reference submission below a folder, and say where."""
+    config: dict[str, Value | None] = dict(job.study.profile.baseline_config)
+    folder = place / "submission"
+    write_launcher(folder, launcher_script(job.study.baseline_engine, config))
+    return folder

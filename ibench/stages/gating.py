@@ -27,6 +27,7 @@ def gate(job: OpenJob) -> Verdict:
     job.status.phase("judging")
     case = open_case(
         job.study,
+        job.cell.scenario,
         (job.upstream_folder("relaunch"), evidence),
         (job.upstream_folder("baseline"), base),
         job.job.spec.get("forced_engine"),

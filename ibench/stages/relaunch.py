@@ -1,39 +1,45 @@
 """Stage 3: relaunch a submission under supervision and collect evidence.
 
-One server life: launch, warm-up, load, quality questions, stop. Nothing is judged
-here, so that another threshold never needs another launch.
+Server lives, each of launch, warm-up, load and stop, the first with the quality
+questions; beside the baseline where the profile pairs them. Nothing is judged here, so
+that another threshold never needs another launch.
 """
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ibench.errors import CorruptResultError, MetricUndefinedError
+from ibench.errors import CorruptResultError, LaunchError
 from ibench.files import tree_sha256
-from ibench.load.life import OK, Life, Running, serve_while_used
-from ibench.load.scenario import Measurement
+from ibench.load.blocks import parts_of
+from ibench.load.life import OK, Life
+from ibench.load.measure import Measurement, calibrations
+from ibench.params import Pairing
 from ibench.params.engines import WORKBENCH_IMAGE
 from ibench.records import (
+    BaselineResult,
     Evidence,
-    GpuUse,
+    LaunchOutcome,
+    Paired,
     RequestResult,
     Submission,
     sha256_of,
 )
 from ibench.serving.attach import AttachedServer
-from ibench.serving.fingerprint import command_lines, engines_in
-from ibench.serving.gpu import GpuMeter, energy_per_token_j
-from ibench.serving.launch import LAUNCHER
+from ibench.serving.launch import LAUNCHER, RunningServer
+from ibench.stages.evidence import Lives
 from ibench.study.draw import evaluation
 from ibench.study.job import OpenJob
-from ibench.study.live import answers_of, connected, launched, measured
+from ibench.study.live import cores_of, launched
 from ibench.workloads import Workload, set_hash, write_questions, write_requests
 
-__all__ = ["collect_evidence", "collect_running", "neutral_copy", "relaunch"]
+__all__ = ["alone", "collect_evidence", "collect_running", "neutral_copy", "relaunch"]
 
 LAUNCHER_KEPT = 20_000
 
@@ -56,9 +62,32 @@ def relaunch(job: OpenJob) -> Evidence:
             f"{submission.sha256[:12]}: put it back as it was submitted, or move "
             f"{folder.parent} away and run `make reproduce`"
         )
-    evidence = collect_evidence(job, folder, submission.image, made_by=made.run_id)
+    evidence = collect_evidence(
+        job, folder, submission.image, made_by=made.run_id, baseline=_baseline(job)
+    )
     changed = {"evaluator_changed": submission.evaluator_changed}
     return evidence.model_copy(update=changed)
+
+
+def _baseline(job: OpenJob) -> Path | None:
+    """The baseline's submission, where this stage was planned on it.
+
+    Raises:
+        CorruptResultError: it is not what stage 1 measured.
+    """
+    if "baseline" not in job.upstream:
+        return None
+    folder = job.upstream_folder("baseline") / "submission"
+    result = job.upstream["baseline"].result
+    if not isinstance(result, BaselineResult):
+        raise TypeError("stage 'baseline' published another kind of result")
+    found, said = tree_sha256(folder), result.evidence.submission_sha256
+    if found != said:
+        raise CorruptResultError(
+            f"{folder}: sha256: {found[:12]}: its record says {said[:12]}: move "
+            f"{folder.parent} away and run `make reproduce`"
+        )
+    return folder
 
 
 def collect_evidence(
@@ -66,73 +95,149 @@ def collect_evidence(
     source: Path,
     image: str = WORKBENCH_IMAGE,
     made_by: str | None = None,
+    baseline: Path | None = None,
 ) -> Evidence:
-    """Copy a submission, hash, launch, measure and stop it.
+    """Copy a submission, hash, launch, measure and stop it, as often as is said.
 
     Args:
         job: the stage.
         source: the submission.
         image: of a container runtime.
         made_by: run id of its session, if it had one.
+        baseline: the baseline's submission, where the profile compares with lives of
+            it; without it one life of the submission is measured alone.
 
     Raises:
         DataError: the base model is not what it was.
     """
     started = time.monotonic()
     job.assets.checked_model()
-    copy = neutral_copy(job, source, made_by)
+    pairing = job.study.profile.pairing if baseline else Pairing()
+    name = made_by[:12] if made_by else None
+    copy = neutral_copy(job, source, name)
     launcher = copy / LAUNCHER
     text = launcher.read_text(errors="replace") if launcher.is_file() else ""
     facts = {"submission_sha256": tree_sha256(copy), "launcher": text[:LAUNCHER_KEPT]}
-    log = job.folder / "logs" / "server.log"
-    log.parent.mkdir(exist_ok=True)
-    found = _evidence(job, lambda: launched(job, copy, log, image), facts, started)
+    logs = job.folder / "logs"
+    logs.mkdir(exist_ok=True)
+    lives = _opened(job, pairing)
+    prepared = time.monotonic()
+
+    def start() -> RunningServer:
+        # Each life finds the folder as it was submitted, whatever the last one wrote.
+        fresh = neutral_copy(job, source, name) if lives.ended else copy
+        return launched(job, fresh, logs / "server.log", image)
+
+    beside: Callable[[], RunningServer] | None = None
+    if baseline and pairing.kind == "alternate":
+        beside = partial(_launched_beside, job, baseline, logs / "baseline.log")
+    for number in range(pairing.lives):
+        _announce(job, number, pairing.lives)
+        if lives.live(start, beside, ask=number == 0).outcome != OK:
+            break
     shutil.rmtree(copy.parent, ignore_errors=True)
-    return found
+    found = _evidence(job, lives, facts, prepared - started)
+    if baseline is None:
+        return found
+    after = [
+        alone(job, baseline, f"baseline after {i + 1}")
+        for i in range(pairing.baseline_after)
+    ]
+    return found.model_copy(update={"paired": _paired(lives, pairing, after)})
 
 
 def collect_running(job: OpenJob, url: str) -> Evidence:
     """Measure a server that runs already, and leave it running."""
+    started = time.monotonic()
     facts = {"submission_sha256": sha256_of(url), "launcher": ""}
-    return _evidence(job, lambda: AttachedServer(url), facts, time.monotonic())
+    lives = _opened(job, Pairing())
+    _announce(job, 0, 1)
+    lives.live(lambda: AttachedServer(url), ask=True)
+    return _evidence(job, lives, facts, time.monotonic() - started)
 
 
-def _evidence(
-    job: OpenJob,
-    start: Callable[[], Running],
-    facts: dict[str, Any],
-    started: float,
-) -> Evidence:
-    """Measure one server life from its launch to its end, and keep what was seen."""
+def _launched_beside(job: OpenJob, baseline: Path, log: Path) -> RunningServer:
+    """Launch the baseline while the submission starts, each on as many cores.
+
+    Where the client has as many cores as servers have, the baseline starts on those:
+    nothing is measured yet, and two programs that load are in nobody's way.
+    """
+    copy = neutral_copy(job, baseline, f"{job.job.run_id[:12]}-beside")
+    cores = cores_of(job)
+    is_even = cores is not None and len(cores.client) == len(cores.servers)
+    return launched(job, copy, log, cores=cores.client if cores and is_even else None)
+
+
+def _opened(job: OpenJob, pairing: Pairing) -> Lives:
+    """Draw, keep and cut what is sent; see how exact the client is."""
     job.status.phase("workload")
     workload = evaluation(job)
     _keep_workload(job, workload)
-    job.status.phase("launch", job.study.profile.measure.ready_timeout_s)
-    seen = _Seen()
-    prepared = time.monotonic()
-    life = serve_while_used(start, lambda running, _: seen.load(job, running, workload))
-    _keep_tables(job, seen)
-    spans = (prepared - started, *life.spans_s)
-    measurement = seen.measurement
+    settings = job.study.profile.measure
+    parts = parts_of(job.scenario.workload, workload, settings, folder=job.folder)
+    shares = pairing.lives if pairing.kind == "alternate" else 1
+    lives = Lives(job, workload, parts, shares)
+    if settings.client.calibrate:
+        lives.calibrated.append(calibrations(settings, parts, "before"))
+    return lives
+
+
+def _announce(job: OpenJob, number: int, lives: int) -> None:
+    name = "launch" if lives == 1 else f"launch {number + 1} of {lives}"
+    job.status.phase(name, job.study.profile.measure.ready_timeout_s)
+
+
+def _paired(lives: Lives, pairing: Pairing, after: Sequence[float]) -> Paired:
+    beside = lives.measured(beside=True)
+    return Paired(
+        kind=pairing.kind,
+        lives=lives.pairs(),
+        baseline_phases=beside.phases if beside else (),
+        baseline_failure_rate=beside.failure_rate if beside else None,
+        baseline_after=tuple(after),
+    )
+
+
+def _evidence(
+    job: OpenJob, lives: Lives, facts: dict[str, Any], prepare_s: float
+) -> Evidence:
+    """Sum up what the lives showed, from the first launch to the last stop."""
+    settings = job.study.profile.measure
+    if settings.client.calibrate:
+        lives.calibrated.append(calibrations(settings, lives.parts, "after"))
+    # The life that went wrong is the last one; else the first stands for all.
+    last, first = lives.ended[-1], lives.seen[0]
+    life = lives.ended[0] if last.outcome == OK else last
+    measurement = lives.measured()
+    _keep_tables(job, lives)
+    each = zip(*(e.spans_s for e in lives.ended), strict=True)
+    spans = [math.fsum(part) for part in each]
+    is_whole = last.outcome == OK and measurement is not None
     return Evidence(
         **facts,
         launch=life.launch,
         model_dir_name=job.assets.model_dir.name,
-        processes=seen.processes,
-        engines=seen.engines,
-        dialect=seen.dialect,
+        processes=first.processes,
+        engines=first.engines,
+        dialect=first.dialect,
         phases=measurement.phases if measurement else (),
-        gpu=seen.gpu,
-        energy_per_token_j=seen.energy_per_token_j,
-        objective=measurement.objective if measurement else None,
+        gpu=first.gpu,
+        energy_per_token_j=lives.energy_per_token_j(),
+        objective=measurement.objective if is_whole and measurement else None,
         objective_detail=_detail(life, measurement),
         failure_rate=measurement.failure_rate if measurement else None,
-        requests_sha256=set_hash(workload.requests),
-        questions_sha256=set_hash(workload.questions),
+        requests_sha256=set_hash(lives.workload.requests),
+        questions_sha256=set_hash(lives.workload.questions),
         evaluator_changed={},
-        left_behind=life.left_behind,
+        left_behind=tuple(p for e in lives.ended for p in e.left_behind),
+        strays=sum(s.strays for s in lives.seen),
+        host=tuple(s.host for s in lives.seen if s.host is not None),
         timings_s=dict(
-            zip(("prepare", "launch", "measure", "stop"), spans, strict=True)
+            zip(
+                ("prepare", "launch", "measure", "stop"),
+                (prepare_s, *spans),
+                strict=True,
+            )
         ),
     )
 
@@ -145,53 +250,6 @@ def _detail(life: Life, measurement: Measurement | None) -> str:
     return f"{life.outcome}: {life.detail}" if was_ready else life.detail
 
 
-class _Seen:
-    """What a launch allowed to be measured; a death on the way keeps the rest."""
-
-    measurement: Measurement | None = None
-    processes: tuple[str, ...] = ()
-    engines: tuple[str, ...] = ()
-    answers: tuple[RequestResult, ...] = ()
-    dialect: str | None = None
-    gpu: GpuUse | None = None
-
-    def load(
-        self,
-        job: OpenJob,
-        running: Running,
-        workload: Workload,
-    ) -> None:
-        """Load a ready server, then ask it the quality questions."""
-        # A server that was not launched here has no known processes: all GPUs count.
-        is_ours = bool(running.pids())
-        pids = (lambda: set(running.pids())) if is_ours else None
-        with GpuMeter(pids=pids, gpus=job.gpus) as meter:
-            server = connected(job, running)
-            self.measurement = measured(
-                job,
-                server,
-                workload,
-                folder=job.folder,
-                calibrated=True,
-                progress=job.status.phase,
-            )
-        self.dialect = server.dialect.label
-        self.processes = command_lines(running.pids())
-        self.engines = engines_in(running.pids(), job.study.process_patterns)
-        self.gpu = meter.use()
-        job.status.phase("quality questions")
-        self.answers = answers_of(job, server, workload)
-
-    @property
-    def energy_per_token_j(self) -> float | None:
-        """Joules per output token; None without an energy reading."""
-        phases = self.measurement.phases if self.measurement else ()
-        try:
-            return energy_per_token_j(self.gpu, sum(p.output_tokens for p in phases))
-        except MetricUndefinedError:
-            return None
-
-
 def _keep_workload(job: OpenJob, workload: Workload) -> None:
     """Write what is asked beside what comes back."""
     write_requests(job.folder / "requests.jsonl", workload.requests)
@@ -200,31 +258,69 @@ def _keep_workload(job: OpenJob, workload: Workload) -> None:
     job.keep("questions.jsonl")
 
 
-def _keep_tables(job: OpenJob, seen: _Seen) -> None:
-    """Keep every request, chunk and answer; an unmeasured run keeps empty tables."""
-    results = seen.measurement.results if seen.measurement else ()
-    rows = [r.model_dump(mode="json", exclude={"chunks"}) for r in results]
+def _keep_tables(job: OpenJob, lives: Lives) -> None:
+    """Keep every request, chunk and answer; an unmeasured run keeps empty tables.
+
+    ``beside.parquet`` has the requests of the baseline that was up beside it.
+    """
+    measurement, beside = lives.measured(), lives.measured(beside=True)
+    results = measurement.results if measurement else ()
     chunks = [
         {"phase": r.phase, "request_id": r.request_id, "i": i} | c.model_dump()
         for r in results
         for i, c in enumerate(r.chunks)
     ]
-    job.save_rows("requests", rows)
+    job.save_rows("requests", _rows(results))
     job.save_rows("chunks", chunks)
-    job.save_rows(
-        "answers", [a.model_dump(mode="json", exclude={"chunks"}) for a in seen.answers]
-    )
+    job.save_rows("answers", _rows(lives.seen[0].answers))
+    if beside is not None:
+        job.save_rows("beside", _rows(beside.results))
     for path in sorted(job.folder.glob("arrivals-*.json")):
         job.keep(path.name)
 
 
-def neutral_copy(job: OpenJob, source: Path, made_by: str | None = None) -> Path:
+def _rows(results: Sequence[RequestResult]) -> list[dict[str, Any]]:
+    return [r.model_dump(mode="json", exclude={"chunks"}) for r in results]
+
+
+def alone(job: OpenJob, source: Path, label: str) -> float:
+    """Objective of one more life of a baseline that was measured before.
+
+    Args:
+        job: the stage.
+        source: the baseline's submission.
+        label: of its log, and of the phase that is shown.
+
+    Raises:
+        LaunchError: this time it could not be measured.
+    """
+    job.status.phase(label, job.study.profile.measure.ready_timeout_s)
+    settings, workload = job.study.profile.measure, evaluation(job)
+    lives = Lives(job, workload, parts_of(job.scenario.workload, workload, settings))
+    copy = neutral_copy(job, source, f"{job.job.run_id[:12]}-{label}")
+    log = job.folder / "logs" / f"server-{label}.log".replace(" ", "-")
+    life = lives.live(lambda: launched(job, copy, log), ask=False)
+    shutil.rmtree(copy.parent, ignore_errors=True)
+    found = lives.measured()
+    if life.outcome != OK:
+        raise LaunchError(life.outcome, life.detail)
+    if found is None or found.objective is None:
+        raise LaunchError(LaunchOutcome.DIED, found.detail if found else life.detail)
+    return found.objective
+
+
+def neutral_copy(job: OpenJob, source: Path, name: str | None = None) -> Path:
     """Copy a submission to a neutral place: its path must not tell the seeds.
 
     What a session made lies where it was made: a launcher may name a model that the
     agent wrote beside it by its whole path.
+
+    Args:
+        job: the stage.
+        source: the submission.
+        name: of the place; by default the run id's head.
     """
-    work = job.study.root / ".work" / (made_by or job.job.run_id)[:12]
+    work = job.study.root / ".work" / (name or job.job.run_id[:12])
     shutil.rmtree(work, ignore_errors=True)
     copy = work / "workspace"
     shutil.copytree(source, copy, symlinks=True)

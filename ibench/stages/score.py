@@ -45,6 +45,9 @@ class Score(Closed):
     objective: float | None = Field(description="scenario objective, larger is better")
     baseline_objective: float | None
     speedup: float | None = Field(description="of an ok run over the baseline")
+    speedup_low: float | None = Field(description="of its interval, where lives tell")
+    speedup_high: float | None
+    unpaired: float | None = Field(description="objective over the baseline's alone")
     correct: int | None
     baseline_correct: int | None
     questions: int | None
@@ -85,15 +88,17 @@ def score(
         )
     _clear(folder)
     job = OpenJob(study, _job(study, target, scenario, folder))
-    evidence = (
-        collect_running(job, target)
-        if is_url
-        else collect_evidence(job, Path(target).resolve())
-    )
+    base = _baseline(study, job, make=with_baseline)
+    if is_url:
+        evidence = collect_running(job, target)
+    else:
+        beside = base[0] / "submission" if base else None
+        evidence = collect_evidence(job, Path(target).resolve(), baseline=beside)
     if is_url and not evidence.phases:
         raise ParameterError("score", "target", target, evidence.objective_detail)
-    base = _baseline(study, job, make=with_baseline)
-    case = open_case(study, (folder, evidence), base or (folder, _itself(evidence)))
+    case = open_case(
+        study, scenario, (folder, evidence), base or (folder, _itself(evidence))
+    )
     verdict = case.judge(study.gates)
     result = ScoreResult(
         target=target,
@@ -163,7 +168,7 @@ def _score(job: OpenJob, made: ScoreResult) -> Score:
     has_baseline = made.baseline is not None
     base = verdict.baseline_objective if has_baseline else None
     ok = verdict.outcome == "ok"
-    ratio = verdict.objective / base if ok and base and verdict.objective else None
+    found = verdict.speedup if ok and has_baseline else None
     only = evidence.phases[0] if len(evidence.phases) == 1 else None
     clients = [p.client for p in evidence.phases if p.client]
     return Score(
@@ -175,7 +180,10 @@ def _score(job: OpenJob, made: ScoreResult) -> Score:
         reason=verdict.reason if has_baseline or not ok else "no baseline to compare",
         objective=verdict.objective,
         baseline_objective=base,
-        speedup=ratio,
+        speedup=found.value if found else None,
+        speedup_low=found.low if found else None,
+        speedup_high=found.high if found else None,
+        unpaired=found.unpaired if found else None,
         correct=quality.correct if quality else None,
         baseline_correct=quality.baseline_correct if quality and has_baseline else None,
         questions=quality.n if quality else None,
@@ -194,7 +202,7 @@ def score_table(found: Score) -> Table:
     if found.baseline_objective is None and found.outcome != "ok":
         speedup = "none"
     elif found.baseline_objective is not None:
-        speedup = f"{found.speedup:.2f}x" if found.speedup else "none: 1.00x by rule"
+        speedup = _speedup(found) if found.speedup else "none: 1.00x by rule"
     rows = [
         ("target", found.target),
         ("scenario", f"{found.scenario} of {found.profile}, seeds {found.seeds}"),
@@ -214,6 +222,15 @@ def score_table(found: Score) -> Table:
     timing = "valid" if not found.invalid else "INVALID: " + "; ".join(found.invalid)
     rows.append(("timing", f"{timing} ({found.timestamp_source} time stamps)"))
     return Table(("number", "value"), rows, header=False)
+
+
+def _speedup(found: Score) -> str:
+    text = f"{found.speedup:.2f}x"
+    if found.speedup_low is not None:
+        text += f" ({found.speedup_low:.2f} to {found.speedup_high:.2f})"
+    if found.unpaired is not None:
+        text += f"; against the baseline alone {found.unpaired:.2f}x"
+    return text
 
 
 def _number(value: float | None) -> str:

@@ -253,10 +253,13 @@ class Study(Grid[Profile]):
 
     def needs(self, stage: str, cell: Cell) -> tuple[str, ...]:
         """Names of the jobs that a stage of a cell builds on."""
+        base = Cell(cell.scenario, "baseline", cell.seeds)
         if stage == "relaunch":
-            return (f"{cell.path}/submission",)
+            pairing = self.profile.pairing
+            is_paired = pairing.kind == "alternate" or pairing.baseline_after
+            beside = (f"{base.path}/baseline",) if is_paired else ()
+            return (f"{cell.path}/submission", *beside)
         if stage == "gating":
-            base = Cell(cell.scenario, "baseline", cell.seeds)
             return (f"{cell.path}/relaunch", f"{base.path}/baseline")
         return ()
 
@@ -290,7 +293,9 @@ class Study(Grid[Profile]):
         if stage == "gating":
             forced = getattr(self.method(cell.method), "forced_engine", None)
             demand = {"forced_engine": forced} if forced else {}
-            return {"gates": self.gates.model_dump(mode="json")} | demand
+            host = self.host.life_spread.get(cell.scenario)
+            spread = {"life_spread": host.model_dump(mode="json")} if host else {}
+            return {"gates": self.gates.model_dump(mode="json")} | spread | demand
         spec: dict[str, Any] = {
             "scenario": self.scenarios[cell.scenario].workload.model_dump(mode="json"),
             "model": self.model.model_dump(mode="json"),
@@ -308,6 +313,8 @@ class Study(Grid[Profile]):
             spec["engine"] = self.baseline_engine.model_dump(mode="json")
             spec["config"] = profile.baseline_config
             spec["repeats"] = profile.baseline_repeats
+        if stage == "relaunch":
+            spec["pairing"] = profile.pairing.model_dump(mode="json")
         return spec
 
 

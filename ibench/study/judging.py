@@ -10,7 +10,7 @@ from ibench.errors import CorruptResultError
 from ibench.gates.bench import Bench, read_bench
 from ibench.gates.verdict import judge_run
 from ibench.params import Gates
-from ibench.records import BaselineResult, Evidence, Question, Verdict
+from ibench.records import BaselineResult, Evidence, LifeSpread, Question, Verdict
 from ibench.study.definition import Study
 from ibench.workloads import read_questions
 
@@ -25,6 +25,8 @@ class Case(NamedTuple):
     questions: Sequence[Question]
     model_id: str
     forced_engine: str | None
+    baseline_lives: tuple[float, ...] = ()
+    host: LifeSpread | None = None
 
     def judge(
         self,
@@ -41,6 +43,8 @@ class Case(NamedTuple):
             model_id=self.model_id,
             model_dir_name=self.run.evidence.model_dir_name,
             forced_engine=self.forced_engine,
+            baseline_lives=self.baseline_lives,
+            host=self.host,
             judge=judge,
             judge_detail=judge_detail,
         )
@@ -48,6 +52,7 @@ class Case(NamedTuple):
 
 def open_case(
     study: Study,
+    scenario: str,
     run: tuple[Path, Evidence],
     baseline: tuple[Path, BaselineResult],
     forced_engine: str | None = None,
@@ -56,6 +61,7 @@ def open_case(
 
     Args:
         study: the profile.
+        scenario: that both were measured on.
         run: folder and result of the relaunch, or of a score.
         baseline: folder and result of the baseline.
         forced_engine: engine that the method had to use, if any.
@@ -81,4 +87,6 @@ def open_case(
         read_questions(folder / "questions.jsonl"),
         study.model.model_id,
         forced_engine,
+        base.lives,
+        study.host.life_spread.get(scenario),
     )

@@ -8,17 +8,27 @@ from pathlib import Path
 
 from ibench.errors import InfrastructureError, SandboxError
 from ibench.load.life import Running
-from ibench.load.scenario import Measurement, Server, connect
+from ibench.load.measure import Measurement
+from ibench.load.scenario import Server, connect
 from ibench.params.engines import WORKBENCH_IMAGE, Container, load_engine
 from ibench.records import RequestResult
 from ibench.serving.containers import image_name
+from ibench.serving.cores import Cores, divided, on_cores
 from ibench.serving.gpu_choice import gpu_users
 from ibench.serving.launch import House, RunningServer, launch_anywhere
 from ibench.serving.sandbox import SandboxKind, container_runtime, detect
 from ibench.study.job import OpenJob
 from ibench.workloads import Workload
 
-__all__ = ["answers_of", "connected", "launched", "measured", "sandbox_of"]
+__all__ = [
+    "answers_of", "connected", "cores_of", "launched", "measured", "sandbox_of",
+]  # fmt: skip
+
+
+def cores_of(job: OpenJob) -> Cores | None:
+    """Cores of the load client and of servers; None where there are too few."""
+    spec = job.study.profile.measure.client
+    return divided(spec.processes) if spec.own_cores else None
 
 
 def launched(
@@ -27,6 +37,7 @@ def launched(
     log: Path,
     image: str = WORKBENCH_IMAGE,
     ready_timeout_s: float | None = None,
+    cores: tuple[int, ...] | None = None,
 ) -> RunningServer:
     """Launch a submission as this profile and host do.
 
@@ -36,8 +47,11 @@ def launched(
         log: file for the launcher's output.
         image: of a container runtime.
         ready_timeout_s: seconds to the first answer; by default the profile's.
+        cores: that it starts on; by default those of servers.
     """
     kind, house = sandbox_of(job, image)
+    if cores is not None:
+        house = house.model_copy(update={"cores": cores})
     return launch_anywhere(
         folder,
         model_dir=job.assets.model_dir,
@@ -72,16 +86,18 @@ def measured(
     progress: Callable[[str], None] = lambda phase: None,
 ) -> Measurement:
     """Load a server with a stage's workload; arguments as of ``Server.measure``."""
-    return server.measure(
-        job.scenario.workload,
-        workload,
-        run_name=f"{job.job.run_id}:{time.monotonic_ns()}",
-        count_tokens=job.assets.tokenizer.count_text,
-        folder=folder,
-        limit=limit,
-        calibrated=calibrated,
-        progress=progress,
-    )
+    cores = cores_of(job)
+    with on_cores(cores.client if cores else None):
+        return server.measure(
+            job.scenario.workload,
+            workload,
+            run_name=f"{job.job.run_id}:{time.monotonic_ns()}",
+            count_tokens=job.assets.tokenizer.count_text,
+            folder=folder,
+            limit=limit,
+            calibrated=calibrated,
+            progress=progress,
+        )
 
 
 def answers_of(
@@ -117,7 +133,9 @@ def sandbox_of(job: OpenJob, image: str = WORKBENCH_IMAGE) -> tuple[SandboxKind,
         kind = found
     cache = job.assets.cache
     in_container = kind in ("apptainer", "podman")
+    cores = cores_of(job)
     house = House(
+        cores=cores.servers if cores else None,
         # An image holds its engine and says itself where.
         engines=None if in_container else cache / "engines",
         image=image_name(image, kind, cache / "images") if in_container else None,

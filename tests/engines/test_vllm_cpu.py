@@ -16,7 +16,8 @@ import pytest
 
 from ibench import REPOSITORY
 from ibench.errors import ParameterError
-from ibench.load.scenario import Measurement, connect
+from ibench.load.measure import Measurement
+from ibench.load.scenario import connect
 from ibench.methods.folder import write_launcher
 from ibench.params.engines import Setting
 from ibench.records import (

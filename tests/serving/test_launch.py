@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ibench.errors import LaunchError
@@ -86,6 +87,27 @@ def launched(
         assert server.stop(grace_s=0.5) == ()
         assert server.pids() == ()
         assert _strays(folder) == []
+
+
+def test_a_server_that_is_paused_does_no_work(
+    tmp_path: Path, kind: SandboxKind
+) -> None:
+    busy = "python3 -c 'while True: pass' & "
+    with launched(tmp_path, busy + SERVE, kind) as server:
+        assert server.launch.outcome is LaunchOutcome.READY
+        server.pause()
+        stopped = _cpu_s(server)
+        time.sleep(0.5)
+        assert _cpu_s(server) == stopped
+        server.resume()
+        time.sleep(0.5)
+        assert _cpu_s(server) > stopped
+
+
+def _cpu_s(server: RunningServer) -> float:
+    pids = server.pids()
+    assert pids
+    return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids)
 
 
 def _strays(folder: Path) -> list[int]:

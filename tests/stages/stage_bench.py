@@ -69,7 +69,8 @@ class Bench:
     model_dir: Path
     cache: Path
 
-    def study(self, folder: Path, **measure: float) -> Study:
+    def study(self, folder: Path, paired: bool = False, /, **measure: float) -> Study:
+        pairing = "alternate" if paired else "lives"
         shutil.copytree(REPOSITORY / "params", folder / "params")
         path = folder / "params" / "profiles" / "smoke.yaml"
         profile = yaml.safe_load(path.read_text())
@@ -79,6 +80,7 @@ class Bench:
             "a": {"input_tokens": 64, "output_tokens": 8, "phases": burst}
         }
         profile["methods"] = profile["methods"][:1]
+        profile["pairing"] = {"kind": pairing, "lives": 2 if paired else 1}
         profile["questions"] |= {"n": 20, "development_n": 2}
         profile["measure"] |= {"warmup_requests": 1, **measure}
         path.write_text(yaml.safe_dump(profile))

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def study(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
     folder = tmp_path_factory.mktemp("score")
-    return Bench(model_dir, folder / "cache").study(folder)
+    return Bench(model_dir, folder / "cache").study(folder, True)
 
 
 @pytest.fixture(scope="module")
@@ -81,11 +81,14 @@ def test_a_folder_beside_a_baseline_measured_here(
     assert (found["outcome"], found["timestamp_source"]) == ("ok", "kernel")
     # The reference against itself: other threads, same answers.
     assert 0.2 < found["speedup"] < 5
-    assert found["speedup"] == found["objective"] / found["baseline_objective"]
+    alone = found["objective"] / found["baseline_objective"]
+    assert found["unpaired"] == pytest.approx(alone)
+    assert found["speedup_low"] < found["speedup"] < found["speedup_high"]
     assert found["correct"] == found["baseline_correct"] > 0
     text = "\n".join(table)
     assert "TTFT p50" in text
-    assert f"speedup    {found['speedup']:.2f}x" in text
+    assert f"speedup    {found['speedup']:.2f}x (" in text
+    assert f"against the baseline alone {found['unpaired']:.2f}x" in text
     assert (tmp_path / "requests.parquet").is_file()
     assert (tmp_path / "baseline" / "answers.parquet").is_file()
     record = load_record(tmp_path)

@@ -238,7 +238,7 @@ def test_the_baseline_itself_passes_every_check(
     assert verdict.outcome is Outcome.OK, verdict.reason
     assert evidence.objective is not None
     assert verdict.baseline_objective is not None
-    value = score(
-        verdict.outcome, evidence.objective, verdict.baseline_objective, floor=False
-    )
-    assert value == evidence.objective / verdict.baseline_objective
+    assert verdict.speedup is not None
+    ratio, base_objective = verdict.speedup.value, verdict.baseline_objective
+    value = score(verdict.outcome, ratio, base_objective, floor=False)
+    assert value == pytest.approx(evidence.objective / base_objective)

@@ -124,4 +124,4 @@ def test_a_run_and_a_baseline_with_other_requests_are_refused(study: Study) -> N
     assert isinstance(baseline, BaselineResult)
     other = evidence.model_copy(update={"requests_sha256": "f" * 64})
     with pytest.raises(CorruptResultError, match=r"requests.jsonl: .*Python version"):
-        open_case(study, (run, other), (base, baseline))
+        open_case(study, "a", (run, other), (base, baseline))

@@ -123,6 +123,7 @@ def _judge_cell(study: Study, cell: Cell, run: Run) -> dict[bool, Judged]:
     base = study.root / Cell(cell.scenario, "baseline", cell.seeds).path / "baseline"
     case = open_case(
         study,
+        cell.scenario,
         (study.root / cell.path / "relaunch", run.evidence),
         (base, read_baseline(study, cell)),
         job.spec.get("forced_engine"),

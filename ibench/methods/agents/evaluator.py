@@ -17,10 +17,12 @@ from pathlib import Path
 from ibench.errors import IbenchError, LaunchError
 from ibench.gates.quality import extract_answer
 from ibench.load.life import OK, Running, serve_while_used
-from ibench.load.scenario import Measurement, Server, connect
+from ibench.load.measure import Measurement
+from ibench.load.scenario import Server, connect
 from ibench.params import Measure, Scenario
 from ibench.records import Closed, Evaluation
 from ibench.serving.attach import AttachedServer
+from ibench.serving.cores import on_cores
 from ibench.serving.linux import is_alive
 from ibench.serving.probe import PROBE_TIMEOUT_S, look_once
 from ibench.workloads import (
@@ -43,6 +45,7 @@ class EvaluatorConfig(Closed):
     question_concurrency: int
     model_dir: str
     model_id: str
+    client_cores: tuple[int, ...] | None = None
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -112,13 +115,15 @@ def _evaluate(
         read_requests(dev / "warmup.jsonl"),
         read_questions(dev / "questions.jsonl"),
     )
-    measured = server.measure(
-        config.scenario,
-        workload,
-        run_name=f"evaluate:{time.monotonic_ns()}",
-        count_tokens=tokenizer.count_text,
-        limit=config.quick_requests if quick else None,
-    )
+    # The sandbox was started on the cores of servers, which this client leaves alone.
+    with on_cores(config.client_cores):
+        measured = server.measure(
+            config.scenario,
+            workload,
+            run_name=f"evaluate:{time.monotonic_ns()}",
+            count_tokens=tokenizer.count_text,
+            limit=config.quick_requests if quick else None,
+        )
     accuracy = None if quick else _accuracy(config, server, workload, tokenizer)
     _log(workspace, measured, quick=quick, accuracy=accuracy, note=measured.detail)
     for phase in measured.phases:

@@ -13,6 +13,7 @@ from ibench.serving.engines import launcher_script
 from ibench.serving.environments import built
 from ibench.serving.launch import LAUNCHER
 from ibench.study.job import OpenJob
+from ibench.study.live import cores_of
 from ibench.study.stage import describe_host
 
 __all__ = ["ORIGINAL", "budget_text", "task_text", "warm_start"]
@@ -38,13 +39,23 @@ def task_text(job: OpenJob, method: AgentMethod) -> str:
         "scenario_name": scenario.name,
         "mission": scenario.mission,
         "budget": budget_text(study.budget.agent_s),
-        "hardware": describe_host(),
+        "hardware": _hardware(job),
         "installed": _installed(job),
         "forced_engine": _plain(method.forced_engine),
         "warm_engine": _plain(method.warm_engine),
     }
     names = "+".join((method.prompt, *method.conditions))
     return render_prompt(study.method_prompt(method), values, names)
+
+
+def _hardware(job: OpenJob) -> str:
+    """This host, and how many of its cores are the server's."""
+    cores = cores_of(job)
+    if cores is None:
+        return describe_host()
+    count = len(cores.servers)
+    share = f"{count} core{'s' if count > 1 else ''} for you and the server"
+    return f"{describe_host()}; {share}, the rest for the load client"
 
 
 def budget_text(seconds: float) -> str:

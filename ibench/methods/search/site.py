@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ibench.load.life import Life, serve_while_used
-from ibench.load.scenario import Measurement, Server
+from ibench.load.measure import Measurement
+from ibench.load.scenario import Server
 from ibench.methods.folder import write_launcher
 from ibench.methods.search import Config, Space
 from ibench.records import LaunchOutcome

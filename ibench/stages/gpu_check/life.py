@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ibench.errors import LaunchError, MetricUndefinedError
 from ibench.load.life import Running
-from ibench.load.scenario import Measurement, connect
+from ibench.load.measure import Measurement
+from ibench.load.scenario import connect
 from ibench.params import Scenario
 from ibench.records import GpuUse, Launch, PhaseSummary, RequestSpec
 from ibench.serving.gpu import GpuMeter, energy_per_token_j

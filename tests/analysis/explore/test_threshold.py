@@ -35,7 +35,7 @@ def _case(study: Study, cell: Cell, run: Run) -> Case:
     result = load_record(base).result
     assert isinstance(result, BaselineResult)
     folder = study.root / cell.path / "relaunch"
-    return open_case(study, (folder, run.evidence), (base, result))
+    return open_case(study, cell.scenario, (folder, run.evidence), (base, result))
 
 
 @pytest.mark.parametrize("tau", [0.3, 0.5, 0.501, 0.9, 0.95, 1.0])

@@ -1,0 +1,112 @@
+"""A submission and the baseline up together, loaded in turns: real servers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ibench.errors import CorruptResultError
+from ibench.params.types import Value
+from ibench.records import BaselineResult, Outcome
+from ibench.serving.engines import launcher_script
+from ibench.stages.baseline import measure_baseline
+from ibench.stages.gating import gate
+from ibench.stages.relaunch import relaunch
+from ibench.store import load_record, read_rows
+from ibench.study.definition import Study
+from tests.stages.stage_bench import BASE, CELL, Bench, run_stage_3
+
+pytestmark = [pytest.mark.slow]
+two_cores = pytest.mark.skipif(
+    len(os.sched_getaffinity(0)) < 2, reason="the client has no core of its own"
+)
+
+
+@pytest.fixture(scope="module")
+def bench(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(model_dir, tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def baseline(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    study = bench.study(tmp_path_factory.mktemp("baseline"), True)
+    job = bench.open(study, f"{BASE}/baseline")
+    job.publish(measure_baseline(job))
+    return study
+
+
+@pytest.fixture
+def study(bench: Bench, baseline: Study, tmp_path: Path) -> Study:
+    """A study of its own over the same measured baseline."""
+    made = bench.study(tmp_path, True)
+    bench.lend(baseline, made)
+    return made
+
+
+def reference(study: Study, prefix: str = "") -> str:
+    config: dict[str, Value | None] = dict(study.profile.baseline_config)
+    script = launcher_script(study.baseline_engine, config)
+    return script.replace("exec ", f"{prefix}exec ", 1)
+
+
+def test_the_baseline_against_itself_is_compared_life_by_life(
+    bench: Bench, study: Study
+) -> None:
+    bench.submit(study, reference(study))
+    evidence = run_stage_3(bench, study).evidence
+    assert evidence.paired is not None
+    lives = evidence.paired.lives
+    assert len(lives) == study.profile.pairing.lives == 2
+    assert all(life.ratio and 0.2 < life.ratio < 5 for life in lives)
+    assert all(life.blocks for life in lives)
+    assert len(evidence.host) == 2
+    assert evidence.strays == 0
+    folder = study.job(f"{CELL}/relaunch").folder
+    ours, theirs = (
+        [r["request_id"] for r in read_rows(folder / f"{name}.parquet")]
+        for name in ("requests", "beside")
+    )
+    assert ours == theirs  # the same requests, each of them once
+    assert len(set(ours)) == len(ours) > 0
+    verdict = gate(bench.open(study, f"{CELL}/gating"))
+    assert verdict.outcome is Outcome.OK, verdict.reason
+    assert verdict.speedup is not None
+    assert verdict.speedup.lives == 2
+    assert verdict.speedup.unpaired is not None
+
+
+@two_cores
+def test_a_server_that_takes_the_clients_core_is_seen(
+    bench: Bench, study: Study
+) -> None:
+    cores = ",".join(map(str, sorted(os.sched_getaffinity(0))))
+    widens = f"while :; do taskset -acp {cores} $$ >/dev/null; sleep 0.1; done &\n"
+    bench.submit(study, reference(study, widens))
+    evidence = run_stage_3(bench, study).evidence
+    assert evidence.strays > 0
+    verdict = gate(bench.open(study, f"{CELL}/gating"))
+    assert verdict.outcome is Outcome.INTEGRITY
+    assert "own_cores" in verdict.reason
+
+
+def test_a_baseline_that_does_not_start_gives_no_score(
+    bench: Bench, study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is to blame for it: without the other side there is no comparison."""
+    base = study.job(f"{BASE}/baseline").folder
+    broken = base / "submission" / "start_server.sh"
+    kept = broken.read_text()
+    bench.submit(study, reference(study))
+    broken.write_text("#!/bin/sh\nexit 3\n")
+    job = bench.open(study, f"{CELL}/relaunch")
+    with pytest.raises(CorruptResultError, match="its record says"):
+        relaunch(job)  # stage 1 measured something else
+    monkeypatch.setattr("ibench.stages.relaunch._baseline", lambda _: broken.parent)
+    job.publish(relaunch(job))
+    broken.write_text(kept)
+    verdict = gate(bench.open(study, f"{CELL}/gating"))
+    assert verdict.outcome is not Outcome.OK
+    assert verdict.speedup is None
+    assert isinstance(load_record(base).result, BaselineResult)

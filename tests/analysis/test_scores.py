@@ -25,25 +25,26 @@ CHOICES = Stat(
 def frame(rows: Sequence[tuple[str, str, str, str, float | None]]) -> pd.DataFrame:
     """Rows of scenario, method, seeds, outcome, objective over a baseline of 2.0."""
     names = ["scenario", "method", "seeds", "outcome", "objective"]
-    return pd.DataFrame(rows, columns=names).assign(baseline_objective=2.0)
+    runs = pd.DataFrame(rows, columns=names).assign(baseline_objective=2.0)
+    return runs.assign(ratio=runs.objective.astype(float) / 2.0)
 
 
 @pytest.mark.parametrize(
-    ("outcome", "objective", "floor", "expected"),
+    ("outcome", "ratio", "floor", "expected"),
     [
-        ("ok", 5.0, False, 2.5),
-        ("ok", 1.0, False, 0.5),
-        ("ok", 1.0, True, 1.0),
-        ("quality", 50.0, False, 1.0),
-        ("integrity", 50.0, False, 1.0),
+        ("ok", 2.5, False, 2.5),
+        ("ok", 0.5, False, 0.5),
+        ("ok", 0.5, True, 1.0),
+        ("quality", 25.0, False, 1.0),
+        ("integrity", 25.0, False, 1.0),
         ("unreachable", None, False, 1.0),
         ("ok", None, False, 1.0),
     ],
 )
 def test_score(
-    outcome: str, objective: float | None, floor: bool, expected: float
+    outcome: str, ratio: float | None, floor: bool, expected: float
 ) -> None:
-    assert score(outcome, objective, 2.0, floor=floor) == expected
+    assert score(outcome, ratio, 2.0, floor=floor) == expected
 
 
 @pytest.mark.parametrize(("outcome", "baseline"), [("incomplete", 2.0), ("ok", None)])

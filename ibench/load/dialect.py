@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ibench.load.client import Exchange, LoadClient, PlannedRequest
-from ibench.records import RequestSpec, canonical_json, sha256_of
+from ibench.load.nonce import marked
+from ibench.records import RequestSpec, canonical_json
 
 __all__ = [
     "Dialect",
     "body_of",
     "build_body",
     "negotiate_dialect",
-    "nonce_of",
     "raw_text",
     "served_model_name",
 ]
@@ -57,11 +57,6 @@ def served_model_name(models: Sequence[str], model_dir: Path) -> str:
     return models[0] if models else str(model_dir)
 
 
-def nonce_of(seed_name: str, request_id: str) -> str:
-    """Eight hexadecimal digits that no other request of any run has."""
-    return sha256_of([seed_name, request_id])[:8]
-
-
 def build_body(
     request: RequestSpec,
     model_id: str,
@@ -77,11 +72,11 @@ def build_body(
         request: what to ask for.
         model_id: see ``served_model_name``.
         dialect: what the server takes.
-        nonce: text put before the first message, so that no prefix cache of an
+        nonce: names marks in the first message, so that no prefix cache of an
             earlier run can know the prompt.
     """
     return body_of(
-        _marked(request.messages, nonce),
+        request.messages if nonce is None else marked(request.messages, nonce),
         model_id,
         max_tokens=request.max_tokens,
         temperature=request.temperature,
@@ -168,15 +163,6 @@ def negotiate_dialect(
         else:
             return first
     return dialect
-
-
-def _marked(
-    messages: Sequence[dict[str, str]], nonce: str | None
-) -> Sequence[dict[str, str]]:
-    if nonce is None:
-        return messages
-    first = messages[0]
-    return [{**first, "content": f"{nonce} {first['content']}"}, *messages[1:]]
 
 
 def raw_text(exchange: Exchange) -> str:

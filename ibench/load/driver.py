@@ -18,7 +18,8 @@ from ibench.load.client import (
     LoadRun,
     PlannedRequest,
 )
-from ibench.load.dialect import Dialect, body_of, build_body, nonce_of, raw_text
+from ibench.load.dialect import Dialect, body_of, build_body, raw_text
+from ibench.load.nonce import nonce_of
 from ibench.load.sse import StreamOutcome, interpret, parse
 from ibench.records import (
     ClientCost,

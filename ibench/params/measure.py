@@ -24,7 +24,9 @@ class ClientSpec(Closed):
     own_cores: bool = Field(
         True, description="Cores of its own, where there are enough for servers too."
     )
-    nonce: bool = Field(True, description="Begin every prompt with a nonce.")
+    nonce: bool = Field(
+        True, description="Put marks into every prompt that no cache knows."
+    )
     calibrate: bool = Field(True, description="Measure the null server too.")
     confidence: float = Field(0.95, gt=0, lt=1, description="Level of the intervals.")
     max_error_share: float = Field(

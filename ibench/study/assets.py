@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ibench.files import replacing
 from ibench.params import Scenario
@@ -37,6 +37,8 @@ from ibench.workloads.hub.sources import (
 from ibench.workloads.sampling import Split
 
 __all__ = ["Assets"]
+
+_RULE = 2  # of sampling: a set that was drawn by an earlier one is drawn anew
 
 
 class Assets:
@@ -121,7 +123,9 @@ class Assets:
             max_model_len=scenario.max_model_tokens,
             compat=self.study.profile.compat,
         )
-        key = {"spec": spec.model_dump(mode="json"), "split": split, **self._source}
+        rule = {"rule": _RULE} if spec.compat == "ibench" else {}
+        key: dict[str, Any] = {"spec": spec.model_dump(mode="json"), "split": split}
+        key |= rule | self._source
         path = self.cache / "workloads" / f"{sha256_of(key)}.jsonl"
         if not path.exists():
             made = sample_requests(

@@ -76,11 +76,14 @@ def sample_requests(
     """Draw a request set: same arguments, same bytes.
 
     Three independent generators under their published names draw document (with
-    replacement), input target and output length. A document is cut at its tail; the
-    recount through the chat template lies in [``min_input``, target]. Where decoding
-    and encoding again miss that range, cuts a few tokens shorter or longer are tried;
-    other requests are as published. With ``compat: upstream`` such a miss is an error
-    as it is there: there is no published set that a repaired one could be equal to.
+    replacement), input target and output length; a fourth draws where in the document
+    the prompt begins. The published rule begins at its head, so that two requests of
+    one document share a prefix that a cache may know; here no two begin at the same
+    place while a document has others. The recount through the chat template lies in
+    [``min_input``, target]: where decoding and encoding again miss that range, cuts a
+    few tokens shorter or longer are tried. With ``compat: upstream`` prompts begin at
+    the head, and a miss is an error as it is there: there is no published set that a
+    repaired one could be equal to.
 
     Args:
         spec: lengths, seed and rule.
@@ -104,12 +107,16 @@ def sample_requests(
     scaffold = tokenizer.count_messages([_user("")])
     cache: dict[str, list[int]] = {}
     requests = []
-    reach = 0 if spec.compat == "upstream" else _REPAIR_REACH
+    starts = None if spec.compat == "upstream" else _Starts(spec)
+    reach = 0 if starts is None else _REPAIR_REACH
     for index, (target, source, output) in enumerate(_draws(spec, sources, split)):
         document = source.document
         if document.document_id not in cache:
             cache[document.document_id] = tokenizer.encode(document.text)
         tokens = cache[document.document_id]
+        if starts is not None:
+            room = len(tokens) - (target - scaffold)
+            tokens = tokens[starts.draw(document.document_id, room) :]
         text, realised = _cut(
             tokens, tokenizer, range(spec.min_input, target + 1), scaffold, reach
         )
@@ -185,6 +192,30 @@ def _draws(
             )
         source = candidates[documents.randrange(len(candidates))]
         yield target, source, outputs.randint(spec.min_output, spec.output_tokens)
+
+
+class _Starts:
+    """Where prompts begin, in tokens of their document; none twice while others are."""
+
+    def __init__(self, spec: WorkloadSpec) -> None:
+        self._draw = random.Random(  # noqa: S311
+            f"{spec.seed}:start:{spec.target_input}:{spec.output_tokens}"
+        )
+        self._used: dict[str, set[int]] = {}
+
+    def draw(self, document_id: str, room: int) -> int:
+        """Draw a place.
+
+        Args:
+            document_id: of the document.
+            room: tokens that it has more than the prompt needs.
+        """
+        used = self._used.setdefault(document_id, set())
+        places = range(max(room, 0) + 1)
+        free = [p for p in places if p not in used] if used else places
+        place = self._draw.choice(free or places)
+        used.add(place)
+        return place
 
 
 def _cut(

@@ -41,9 +41,7 @@ def frame(rows: Sequence[tuple[str, str, str, str, float | None]]) -> pd.DataFra
         ("ok", None, False, 1.0),
     ],
 )
-def test_score(
-    outcome: str, ratio: float | None, floor: bool, expected: float
-) -> None:
+def test_score(outcome: str, ratio: float | None, floor: bool, expected: float) -> None:
     assert score(outcome, ratio, 2.0, floor=floor) == expected
 
 

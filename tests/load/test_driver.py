@@ -12,11 +12,11 @@ from ibench.load.dialect import (
     Dialect,
     build_body,
     negotiate_dialect,
-    nonce_of,
     served_model_name,
 )
 from ibench.load.driver import PhaseRun, ask_questions, run_phase
 from ibench.load.kernel_client import KernelClient
+from ibench.load.nonce import nonce_of
 from ibench.records import (
     FailureKind,
     Question,
@@ -181,13 +181,15 @@ def test_bodies_of_the_dialects() -> None:
     assert free == {k: v for k, v in one.items() if k != "ignore_eos"}
 
 
-def test_a_nonce_stands_at_the_head_and_no_two_are_alike() -> None:
+def test_a_nonce_is_in_the_body_and_without_one_the_text_is_as_it_was() -> None:
     first, second = nonce_of("run 1", "r0"), nonce_of("run 2", "r0")
-    assert len({first, second, nonce_of("run 1", "r1"), nonce_of("run 1", "r0")}) == 3
-    body = json.loads(build_body(_spec(), "m", EXACT, first))
-    assert body["messages"] == [{"role": "user", "content": f"{first} hi"}]
-    plain = json.loads(build_body(_spec(), "m", EXACT))
-    assert plain["messages"] == list(MESSAGES)
+    bodies = [
+        json.loads(build_body(_spec(), "m", EXACT, nonce))["messages"]
+        for nonce in (first, second, None)
+    ]
+    assert bodies[2] == list(MESSAGES)
+    assert bodies[0] != bodies[1]
+    assert all(body[0]["content"].endswith("hi") for body in bodies)
 
 
 def _counted(mode: str, count: Callable[[str], int] | None = None) -> RequestResult:

@@ -31,7 +31,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export HF_HUB_OFFLINE := 1
 data: export HF_HUB_OFFLINE := 0
 
-.PHONY: help sessions setup engine test-engines test-fast data doctor gpu-check plan reproduce figures claims compare site search crate test check status verify lab bench bench-client bench-search peers agents clean submit cancel finish bench-cluster
+.PHONY: help sessions setup engine test-engines test-fast data doctor gpu-check plan reproduce figures claims compare site search crate test check status verify lab bench bench-client bench-search peers agents clean submit cancel finish bench-cluster bench-aa
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -142,6 +142,9 @@ lab: $(READY) ## open JupyterLab on the notebooks
 
 bench: $(READY) ## measure stage overhead, sampling and aggregation
 	@$(PY) -m perf --profile $(PROFILE)
+
+bench-aa: $(READY) ## hold the baseline against itself, alone and beside a busy process (an hour)
+	@$(PY) -m perf.aa --profile $(PROFILE) $(if $(PAIRS),--pairs $(PAIRS)) $(if $(SCENARIO),--scenarios $(SCENARIO))
 
 bench-search: $(READY) ## compare the samplers and the rules of a search on a made surface
 	@$(PY) -m perf.search

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,6 +91,24 @@ def test_a_server_that_takes_the_clients_core_is_seen(
     verdict = gate(bench.open(study, f"{CELL}/gating"))
     assert verdict.outcome is Outcome.INTEGRITY
     assert "own_cores" in verdict.reason
+
+
+def test_a_machine_that_others_use_is_said_in_the_verdict(
+    bench: Bench, study: Study
+) -> None:
+    """One process too many on every core: the point is invalid by itself."""
+    spin = [sys.executable, "-c", "while True: pass"]
+    others = [subprocess.Popen(spin) for _ in os.sched_getaffinity(0)]
+    try:
+        bench.submit(study, reference(study))
+        evidence = run_stage_3(bench, study).evidence
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+    assert min(host.others_cores for host in evidence.host) > 0.3
+    verdict = gate(bench.open(study, f"{CELL}/gating"))
+    assert any("other programs" in why for why in verdict.invalid)
 
 
 def test_a_baseline_that_does_not_start_gives_no_score(

@@ -160,6 +160,15 @@ def _refuses(reply: _Reply) -> None:
     reply.events(GOOD)
 
 
+def _ends_early(reply: _Reply) -> None:
+    """Takes every field, heeds none that TGI does not know, and counts truly."""
+    if "generation_config" in reply.body:
+        reply.json({"detail": "no generation_config"}, 422)
+        return
+    usage = {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}
+    reply.events([*map(chunk, TOKENS[:2]), chunk(None, "stop"), event(usage), DONE])
+
+
 def _counting(*totals: int) -> list[bytes]:
     """All tokens in as many chunks as totals, with the running count on each."""
     cut = len(TOKENS) // len(totals)
@@ -221,6 +230,7 @@ MODES: dict[str, Callable[[_Reply], None]] = {
     "no_continuous": _no_continuous,
     "refuses": _refuses,
     "continuous": lambda r: r.events(_counting(3, 8)),
+    "ends_early": _ends_early,
     "falling_usage": lambda r: r.events(_counting(9, 7)),
     "no_usage": lambda r: r.events([i for i in GOOD if i != USAGE]),
     "reasoning": _reasoning,

@@ -10,7 +10,7 @@ from ibench.metrics.speedup import paired_speedup, unpaired_speedup
 from ibench.params import Gates
 from ibench.records import Evidence, LifeSpread, Speedup
 
-__all__ = ["host_faults", "speedup_of"]
+__all__ = ["host_faults", "scaled", "speedup_of"]
 
 
 def speedup_of(
@@ -42,6 +42,15 @@ def speedup_of(
         return unpaired_speedup(ours, baseline_lives, confidence)
     except MetricUndefinedError:
         return None
+
+
+def scaled(speedup: Speedup, share: float) -> Speedup:
+    """The speedup of which only a share counts (``gates.counted``), limits and all."""
+    names = ("value", "low", "high", "unpaired")
+    numbers = {name: getattr(speedup, name) for name in names}
+    return speedup.model_copy(
+        update={n: None if v is None else share * v for n, v in numbers.items()}
+    )
 
 
 def host_faults(evidence: Evidence, gates: Gates) -> Iterator[str]:

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 from ibench.gates.bench import Bench
-from ibench.gates.compare import host_faults, speedup_of
+from ibench.gates.compare import host_faults, scaled, speedup_of
+from ibench.gates.counted import Scored, counted
 from ibench.gates.integrity import RunSeen, judge_rules
 from ibench.gates.quality import quality_verdict
+from ibench.metrics.roofline import Roof
 from ibench.params import Gates
 from ibench.records import (
     Evidence,
@@ -19,6 +21,7 @@ from ibench.records import (
     QualityVerdict,
     Question,
     RequestResult,
+    Speedup,
     Verdict,
 )
 
@@ -38,6 +41,8 @@ def judge_run(
     forced_engine: str | None = None,
     baseline_lives: Sequence[float] = (),
     host: LifeSpread | None = None,
+    scored: Scored | None = None,
+    roof: Roof | None = None,
     judge: Literal["not_run", "clean", "violation"] = "not_run",
     judge_detail: str = "",
 ) -> Verdict:
@@ -45,26 +50,39 @@ def judge_run(
 
     A run is ``unreachable`` if its server was not reached or failed too many requests,
     ``integrity`` if a rule or the judge found a violation, ``quality`` if it lost the
-    baseline's accuracy, ``incomplete`` if a required check was not run or the timing
-    of a run that needs it is invalid, else ``ok``.
+    baseline's accuracy, else ``ok``. Instead of ``ok`` or ``quality`` it is
+    ``incomplete`` if a required check was not run, the timing of a run that needs it
+    is invalid, or the baseline itself breaks a rule or fails requests.
     """
-    evidence = run.evidence
     findings = judge_rules(
-        RunSeen(evidence, run.results, gates, model_id, model_dir_name, forced_engine)
+        RunSeen(
+            run.evidence,
+            run.results,
+            gates,
+            model_id,
+            model_dir_name,
+            forced_engine,
+            baseline,
+            roof,
+        )
     )
     quality = _quality(run, baseline, questions, gates)
     not_run = _not_run(quality, findings, judge)
     outcome, reason = _label(run, findings, quality, judge, gates)
-    missing = [c for c in gates.required_checks if c in not_run]
     invalid = _invalid(run, baseline, gates)
-    speedup = speedup_of(evidence, baseline_lives, host)
-    if outcome is Outcome.OK and evidence.paired and speedup is None:
-        outcome, reason = Outcome.INCOMPLETE, _not_compared(evidence)
-    elif outcome is Outcome.OK and missing:
-        outcome = Outcome.INCOMPLETE
-        reason = f"required and not run: {', '.join(missing)}"
-    elif outcome is Outcome.OK and invalid and "timing" in gates.required_checks:
-        outcome, reason = Outcome.INCOMPLETE, f"timing is invalid: {invalid[0]}"
+    speedup = speedup_of(run.evidence, baseline_lives, host)
+    if outcome in (Outcome.OK, Outcome.QUALITY):
+        fault = _baseline_fault(run, baseline, gates, model_id, roof)
+        if fault is not None:
+            outcome, reason = Outcome.INCOMPLETE, f"the baseline {fault}"
+    if outcome is Outcome.OK:
+        why = _without_score(run.evidence, speedup, not_run, invalid, gates)
+        if why is not None:
+            outcome, reason = Outcome.INCOMPLETE, why
+    share, credited = counted(run, baseline, scored)
+    if outcome is Outcome.OK and credited:
+        reason = f"{reason}; {'; '.join(credited)}"
+    measured = run.evidence.objective
     return Verdict(
         outcome=outcome,
         reason=reason,
@@ -75,16 +93,53 @@ def judge_run(
         required_checks=gates.required_checks,
         not_run=not_run,
         invalid=invalid,
-        objective=evidence.objective,
+        credited=credited,
+        objective=None if measured is None else share * measured,
         baseline_objective=baseline.evidence.objective,
-        speedup=speedup,
+        speedup=None if speedup is None else scaled(speedup, share),
     )
 
 
-def _not_compared(evidence: Evidence) -> str:
-    lives = evidence.paired.lives if evidence.paired else ()
-    details = "; ".join(life.detail for life in lives if life.detail)
-    return f"not compared with the baseline: {details or 'a life gave no number'}"
+def _without_score(
+    evidence: Evidence,
+    speedup: Speedup | None,
+    not_run: Sequence[str],
+    invalid: Sequence[str],
+    gates: Gates,
+) -> str | None:
+    """Why a run that did nothing wrong has no score, if it has none."""
+    if evidence.paired and speedup is None:
+        details = "; ".join(x.detail for x in evidence.paired.lives if x.detail)
+        why = details or "a life gave no number"
+        return f"not compared with the baseline: {why}"
+    missing = [c for c in gates.required_checks if c in not_run]
+    if missing:
+        return f"required and not run: {', '.join(missing)}"
+    if invalid and "timing" in gates.required_checks:
+        return f"timing is invalid: {invalid[0]}"
+    return None
+
+
+def _baseline_fault(
+    run: Bench, baseline: Bench, gates: Gates, model_id: str, roof: Roof | None
+) -> str | None:
+    """What is wrong with what everything is divided by, if anything is."""
+    evidence, paired = baseline.evidence, run.evidence.paired
+    name = evidence.model_dir_name
+    seen = RunSeen(evidence, baseline.results, gates, model_id, name, roof=roof)
+    broken = [f for f in judge_rules(seen) if f.status == "failed"]
+    if broken:
+        return "breaks a rule: " + "; ".join(f"{f.rule}: {f.evidence}" for f in broken)
+    if evidence.launch.outcome is not LaunchOutcome.READY:
+        return f"did not run: {evidence.launch.outcome}: {evidence.launch.detail}"
+    rate = evidence.failure_rate
+    if rate is None or evidence.objective is None or rate > gates.max_failure_rate:
+        share = "an unknown share" if rate is None else f"{rate:.0%}"
+        return f"fails {share} of its requests ({_kinds(baseline.results)})"
+    beside = paired.baseline_failure_rate if paired else None
+    if beside is not None and beside > gates.max_failure_rate:
+        return f"beside the run fails {beside:.0%} of its requests"
+    return None
 
 
 def _quality(

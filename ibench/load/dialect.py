@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ibench.load.client import Exchange, LoadClient, PlannedRequest
 from ibench.load.nonce import marked
+from ibench.load.sse import interpret, parse
 from ibench.records import RequestSpec, canonical_json
 
 __all__ = [
@@ -23,24 +24,28 @@ __all__ = [
     "served_model_name",
 ]
 
-_PROBE = ({"role": "user", "content": "Say something."},)
-_PROBE_TOKENS = 4
+Length: TypeAlias = Literal["ignore_eos", "generation_config", "plain"]
+# A model that may end does so long before the probe's tokens are spent.
+_PROBE = ({"role": "user", "content": "Answer with one word: yes or no?"},)
+_PROBE_TOKENS = 32
 _REFUSED = {400, 422}
+_LENGTHS: tuple[Length, ...] = ("ignore_eos", "generation_config", "plain")
 
 
 class Dialect(NamedTuple):
-    """What of the request a server takes.
+    """What of the request a server takes and heeds.
 
     Args:
         length: how it is told to produce exactly ``max_tokens`` tokens. ``ignore_eos``
             is the field of vLLM, SGLang and the reference server;
             ``generation_config`` is that of ``transformers serve``, which refuses
-            unknown fields; ``plain``: neither is taken.
+            unknown fields; ``plain``: neither is heeded, and answers may end early,
+            which is a failure of theirs.
         continuous_usage: it takes ``continuous_usage_stats``, the running token count
             on every chunk. Whether it sends one, the chunks show.
     """
 
-    length: Literal["ignore_eos", "generation_config", "plain"]
+    length: Length
     continuous_usage: bool
 
     @property
@@ -127,8 +132,10 @@ def negotiate_dialect(
 ) -> Dialect:
     """Find out what this server takes, with one request or a few.
 
-    A form is given up only when the server refuses it by the name of a field. A server
-    that fails otherwise gets the first: its requests will fail and say so.
+    A form is given up when the server refuses it by the name of a field, or takes it
+    and ends the answer before its last token all the same. Where none is heeded, the
+    first that was taken stands. A server that fails otherwise gets the first: its
+    requests will fail and say so.
 
     Args:
         client: sends the probes.
@@ -152,17 +159,38 @@ def negotiate_dialect(
         return client.run(base_url, planned, 1, request_timeout_s).exchanges[0]
 
     first = dialect = Dialect("ignore_eos", continuous_usage=True)
-    while (answer := ask(dialect)).status in _REFUSED:
+    taken: list[Dialect] = []
+    while True:
+        answer = ask(dialect)
         text = raw_text(answer)
-        if dialect.continuous_usage and "continuous_usage" in text:
+        if answer.status not in _REFUSED:
+            if _is_heeded(answer):
+                return dialect
+            taken.append(dialect)
+        elif dialect.continuous_usage and "continuous_usage" in text:
             dialect = dialect._replace(continuous_usage=False)
-        elif dialect.length == "ignore_eos" and "ignore_eos" in text:
-            dialect = dialect._replace(length="generation_config")
-        elif dialect.length == "generation_config" and dialect.length in text:
-            dialect = dialect._replace(length="plain")
-        else:
-            return first
-    return dialect
+            continue
+        elif not _is_refusal_of(dialect, text):
+            break
+        if dialect.length == _LENGTHS[-1]:
+            break
+        following = _LENGTHS[_LENGTHS.index(dialect.length) + 1]
+        dialect = dialect._replace(length=following)
+    return taken[0] if taken else first
+
+
+def _is_refusal_of(dialect: Dialect, text: str) -> bool:
+    return dialect.length != "plain" and dialect.length in text
+
+
+def _is_heeded(answer: Exchange) -> bool:
+    """Whether the probe got all its tokens; an answer that failed proves nothing."""
+    if answer.status != 200:
+        return True
+    outcome = interpret(parse(answer.reads))
+    said = outcome.usage_tokens
+    came = len(outcome.chunks) if said is None else said
+    return outcome.finish_reason == "length" or came >= _PROBE_TOKENS
 
 
 def raw_text(exchange: Exchange) -> str:

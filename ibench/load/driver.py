@@ -21,7 +21,9 @@ from ibench.load.client import (
 from ibench.load.dialect import Dialect, body_of, build_body, raw_text
 from ibench.load.nonce import nonce_of
 from ibench.load.sse import StreamOutcome, interpret, parse
+from ibench.metrics.credit import OPENING_TOKENS
 from ibench.records import (
+    Chunk,
     ClientCost,
     FailureKind,
     Question,
@@ -34,6 +36,7 @@ from ibench.records import (
 __all__ = ["PhaseRun", "ask_questions", "run_phase"]
 
 _QUALITY_PHASE = "quality"
+_OPENING_CHUNKS = 256  # a server that sends single letters is not recounted for ever
 
 
 class _Asked(NamedTuple):
@@ -84,7 +87,8 @@ def run_phase(
         count_tokens: re-tokenizes an answer, after the phase; without it the server's
             own count is taken.
         min_length_ratio: an answer with ``ignore_eos`` and fewer tokens than this
-            share of ``max_tokens`` is too short.
+            share of ``max_tokens`` is too short, however the server was told; see
+            ``_is_short`` for who counts.
         nonce_seed: names this run; each request gets a nonce of its own from it.
         also_named: further names under which answers may name the model.
         enough: told of each request that ended; true sends no more.
@@ -106,12 +110,11 @@ def run_phase(
         for r, offset_ns in zip(requests, offsets_ns, strict=True)
     ]
     run = client.run(base_url, planned, concurrency, request_timeout_s, enough)
-    exact = dialect.length != "plain"
     asked = [
         _Asked(
             r.request_id,
             r.max_tokens,
-            min_length_ratio * r.max_tokens if r.ignore_eos and exact else 0,
+            min_length_ratio * r.max_tokens if r.ignore_eos else 0,
             (model_id, *also_named),
         )
         for r in requests
@@ -204,8 +207,25 @@ def _result(
         requested_tokens=asked.max_tokens,
         model=outcome.model,
         first_text=chunks[0].text if chunks else "",
+        opening_tokens=_opening(chunks, count_tokens),
         chunks=chunks,
     )
+
+
+def _opening(
+    chunks: Sequence[Chunk], count_tokens: Callable[[str], int] | None
+) -> tuple[int, ...]:
+    """Recount the text after each chunk until the opening is past."""
+    counts: list[int] = []
+    if count_tokens is None:
+        return ()
+    text = ""
+    for chunk in chunks[:_OPENING_CHUNKS]:
+        text += chunk.text
+        counts.append(count_tokens(text))
+        if counts[-1] > counts[0] + OPENING_TOKENS:
+            break
+    return tuple(counts)
 
 
 def _count(
@@ -239,8 +259,8 @@ def _classify(
     not_events = exchange.content_type == "application/json" or not is_stream
     status = f"status {exchange.status}: {raw_text(exchange)[:300]}"
     other = f"the answer names model {outcome.model}, {asked.models[0]} was asked"
-    is_short = tokens is not None and tokens < asked.min_tokens
-    short = f"{tokens} tokens of {asked.max_tokens}"
+    is_short = _is_short(asked, outcome, tokens)
+    short = f"{tokens} tokens of {asked.max_tokens}, {outcome.finish_reason}"
     checks = (
         (exchange.failure is not None, exchange.failure, exchange.error),
         (exchange.status != 200, FailureKind.HTTP_STATUS, status),
@@ -253,6 +273,20 @@ def _classify(
         (is_short, FailureKind.SHORT, short),
     )
     return next(((kind, text) for wrong, kind, text in checks if wrong), (None, None))
+
+
+def _is_short(asked: _Asked, outcome: StreamOutcome, tokens: int | None) -> bool:
+    """Whether an answer ended early, by its recount and by its server's own count.
+
+    Text may re-tokenize to fewer tokens than were generated. Where the server says
+    that it sent all of them, only half of them is plainly short here; what the
+    others came to is held against the baseline's answers to the same requests
+    (``gates.integrity.output_length``), where a false count is a violation.
+    """
+    if tokens is None or tokens >= asked.min_tokens:
+        return False
+    said = outcome.usage_tokens
+    return said is None or said < asked.min_tokens or tokens < asked.min_tokens / 2
 
 
 def _is_other(named: str | None, asked: Sequence[str]) -> bool:

@@ -69,8 +69,8 @@ def tpot_s(r: RequestResult) -> float:
     """Time per output token: ``(last_token - first_token) / (n - n_first)``, seconds.
 
     ``n`` counts the output tokens (``tokens_from``), ``n_first`` those of the first
-    chunk: 1 where the server does not say. The original code ends at the stream's
-    close and counts words instead (``tpot_words_s``).
+    chunk, re-tokenized too; without a tokenizer as the server says, else 1. The
+    original code ends at the stream's close and counts words (``tpot_words_s``).
 
     Raises:
         MetricUndefinedError: fewer than two tokens, all of them in one chunk, or
@@ -80,7 +80,8 @@ def tpot_s(r: RequestResult) -> float:
         raise MetricUndefinedError(f"{r.request_id}: TPOT of {r.tokens} tokens")
     if r.first_token_ns is None or r.last_token_ns is None:
         raise MetricUndefinedError(f"{r.request_id}: TPOT without token times")
-    first = r.chunks[0].n_tokens if r.chunks else None
+    said = r.chunks[0].n_tokens if r.chunks else None
+    first = r.opening_tokens[0] if r.opening_tokens else said
     later = r.tokens - max(first or 1, 1)
     if later < 1 or r.last_token_ns == r.first_token_ns:
         raise MetricUndefinedError(f"{r.request_id}: TPOT of a single chunk")

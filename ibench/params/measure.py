@@ -30,13 +30,17 @@ class ClientSpec(Closed):
     calibrate: bool = Field(True, description="Measure the null server too.")
     confidence: float = Field(0.95, gt=0, lt=1, description="Level of the intervals.")
     max_error_share: float = Field(
-        0.05, gt=0, description="Largest send lag p99 and TTFT bias, of the TTFT p50."
+        0.05,
+        gt=0,
+        description="Largest send lag, of requests' time, and TTFT bias, of p50.",
     )
     max_cpu_share: float = Field(
         0.7, gt=0, le=1, description="Largest share of a core."
     )
     max_read_lag_p99_s: float = Field(
-        0.001, gt=0, description="Largest read lag p99, s."
+        0.001,
+        gt=0,
+        description="Largest read lag p99 where reads are the stamps, s.",
     )
     max_cache_hit_rate: float = Field(
         0.05, ge=0, le=1, description="Largest share of prompt tokens from a cache."
@@ -105,9 +109,11 @@ class Limits(Closed):
 class JudgeSpec(Closed):
     """An OpenAI-compatible judge; its key comes from the environment."""
 
-    url: str
-    model: str
-    key_variable: str
+    url: str = Field(pattern=r"^https?://\S+$", description="up to and with /v1")
+    model: str = Field(min_length=1)
+    key_variable: str = Field(
+        pattern=r"^[A-Z][A-Z0-9_]*$", description="environment variable of the key"
+    )
 
 
 class Gates(Closed):
@@ -118,7 +124,16 @@ class Gates(Closed):
     required_checks: tuple[Literal["quality", "rules", "judge", "timing"], ...]
     judge: JudgeSpec | None = None
     short_share: float = Field(
-        default=0.05, ge=0, le=1, description="answers that may be short, as a share"
+        default=0.05,
+        ge=0,
+        le=1,
+        description="answers whose reported length may be false, as a share",
+    )
+    length_tolerance: float = Field(
+        default=0.03,
+        ge=0,
+        le=1,
+        description="tokens fewer than the baseline's to the same requests, as a share",
     )
     usage_tolerance: float = Field(
         default=0.1, ge=0, description="reported against recounted tokens, as a share"
@@ -129,8 +144,11 @@ class Gates(Closed):
     first_chunk_share: float = Field(
         default=0.2, ge=0, le=1, description="first chunks that may carry no token"
     )
-    min_ttft_s: float = Field(
-        default=0.01, ge=0, description="TTFT p50 below it is no model's, seconds"
+    min_ttft_s: float | None = Field(
+        default=None,
+        ge=0,
+        description="TTFT p50 below it is no model's, seconds; beside what follows "
+        "from the card and the model, where both are known",
     )
     min_tpot_s: float = Field(
         default=0.0001, ge=0, description="TPOT p50 below it is no model's, seconds"
@@ -147,6 +165,15 @@ class Gates(Closed):
     max_probe_drift: float = Field(
         default=0.2, ge=0, description="change of a host probe over a server life"
     )
+
+    @model_validator(mode="after")
+    def _a_required_judge_is_named(self) -> Gates:
+        if "judge" in self.required_checks and self.judge is None:
+            raise ValueError(
+                "required_checks has judge: name one (judge: {url, model, "
+                "key_variable}), or take gates without it, as no-judge has them"
+            )
+        return self
 
 
 class Stat(Closed):

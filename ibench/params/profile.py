@@ -10,6 +10,7 @@ from ibench.params.measure import Budget, Limits, Measure, Stat
 from ibench.params.methods import Method
 from ibench.params.pairing import Pairing
 from ibench.params.scenario import Scale
+from ibench.params.shape import Shape
 from ibench.params.types import Commit, Name, Value
 from ibench.records import Closed
 
@@ -24,6 +25,11 @@ class ModelSpec(Closed):
     repository: str | None = None
     revision: Commit | None = None
     max_model_tokens: int = Field(ge=2)
+    shape: Shape | None = Field(
+        default=None,
+        exclude=True,  # judged by, never measured by: no run id depends on it
+        description="dimensions of a dense decoder, for rooflines",
+    )
 
     @model_validator(mode="after")
     def _hub_models_are_pinned(self) -> ModelSpec:

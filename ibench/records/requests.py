@@ -111,4 +111,9 @@ class RequestResult(Closed):
     requested_tokens: int
     model: str | None = Field(description="model id in the response")
     first_text: str = Field(description="text of the first non-empty chunk")
+    opening_tokens: tuple[int, ...] = Field(
+        default=(),
+        description="tokens of the text so far, re-tokenized, after each of the first "
+        "chunks; empty without a tokenizer",
+    )
     chunks: tuple[Chunk, ...]

@@ -279,7 +279,10 @@ class Verdict(Closed):
     invalid: tuple[str, ...] = Field(
         default=(), description="why the timing of a phase must not be used"
     )
-    objective: float | None
+    credited: tuple[str, ...] = Field(
+        default=(), description="claimed numbers that count as others (metrics.credit)"
+    )
+    objective: float | None = Field(description="as it counts")
     baseline_objective: float | None
     speedup: Speedup | None = Field(
         default=None, description="over the baseline; None: a side has no objective"

@@ -22,6 +22,7 @@ __all__ = [
     "first_outgoing_port",
     "has_variable",
     "is_alive",
+    "is_ending",
     "is_stopped",
     "kernel_id",
     "listening_ports",
@@ -32,6 +33,8 @@ __all__ = [
 
 _PROC = Path("/proc")
 _LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
+_FLAGS = 6  # place of the flags among the fields after the command name
+_EXITING = 0x4  # PF_EXITING in linux/sched.h
 _STARTED = 19  # place of starttime among the fields after the command name
 
 
@@ -63,6 +66,15 @@ def is_stopped(pid: int) -> bool:
         return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
     except psutil.Error:
         return True
+
+
+def is_ending(pid: int) -> bool:
+    """Tell whether the kernel is taking a process apart: it runs no code any more.
+
+    A GPU's driver can hold it there for some seconds.
+    """
+    fields = _read(pid, "stat").rpartition(")")[2].split()
+    return bool(fields) and bool(int(fields[_FLAGS]) & _EXITING)
 
 
 def descendants(pid: int) -> tuple[int, ...]:

@@ -34,7 +34,7 @@ from ibench.serving.sandbox import (
 __all__ = ["Process", "free_port", "signal_all"]
 
 _POLL_S = 0.02
-_KILL_WAIT_S = 5.0
+_KILL_WAIT_S = 30.0  # a driver may take seconds to free a GPU's memory
 # SGLang opens a second port this far above its own, and fails when it is taken.
 COMPANION_OFFSET = 10_000
 
@@ -175,7 +175,8 @@ class Process:
             clock: monotonic seconds.
 
         Returns:
-            Command lines of what survived; empty unless the kernel refuses.
+            Command lines of what survived; empty unless the kernel refuses. A process
+            that the kernel is still taking apart has not survived.
         """
         self._limits.stop()
         # bwrap would end its namespace at once on TERM and spoil the grace time.
@@ -195,7 +196,7 @@ class Process:
             sleep(_POLL_S)
         if self._kind == "process_group":
             shutil.rmtree(private_root(self._sandbox, self._kind), ignore_errors=True)
-        left = self.members()
+        left = [p for p in self.members() if not linux.is_ending(p)]
         return tuple(f"process {p}: {linux.command_line(p)[:120]}" for p in left)
 
 

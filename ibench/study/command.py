@@ -68,8 +68,11 @@ def open_study(profile: str, params: Path, results: Path) -> Study:
 @with_study()
 def grid(study: Grid[Any]) -> int:
     """Write make rules and set outdated stages aside."""
+    from ibench.study.judging import require_judge  # noqa: PLC0415
     from ibench.study.make import make_rules, retire_outdated  # noqa: PLC0415
 
+    if isinstance(study, Study):
+        require_judge(study)
     for line in retire_outdated(study):
         show(f"{line}; earlier result kept aside")
     study.root.mkdir(parents=True, exist_ok=True)
@@ -83,8 +86,10 @@ def plan(
     costs: str | None = Option(None, help="File of costs/; else the host's."),
 ) -> int:
     """Estimate hours and dollars by stage before anything runs."""
+    from ibench.study.judging import require_judge  # noqa: PLC0415
     from ibench.study.plan import make_plan, plan_parts  # noqa: PLC0415
 
+    require_judge(study)
     show(*plan_parts(study, make_plan(study, costs)))
     return 0
 

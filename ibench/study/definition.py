@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from ibench.errors import ParameterError, unknown_name
 from ibench.metrics.objectives import OBJECTIVES
+from ibench.metrics.roofline import roof_of
 from ibench.params import (
     Agent,
     AgentMethod,
@@ -294,8 +295,12 @@ class Study(Grid[Profile]):
             forced = getattr(self.method(cell.method), "forced_engine", None)
             demand = {"forced_engine": forced} if forced else {}
             host = self.host.life_spread.get(cell.scenario)
-            spread = {"life_spread": host.model_dump(mode="json")} if host else {}
-            return {"gates": self.gates.model_dump(mode="json")} | spread | demand
+            if host is not None:
+                demand["life_spread"] = host.model_dump(mode="json")
+            roof = roof_of(self.host, self.model)
+            if roof is not None:
+                demand["roof"] = [part.model_dump(mode="json") for part in roof]
+            return {"gates": self.gates.model_dump(mode="json")} | demand
         spec: dict[str, Any] = {
             "scenario": self.scenarios[cell.scenario].workload.model_dump(mode="json"),
             "model": self.model.model_dump(mode="json"),

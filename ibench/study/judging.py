@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from ibench.errors import CorruptResultError
+from ibench.errors import CorruptResultError, ParameterError
 from ibench.gates.bench import Bench, read_bench
+from ibench.gates.counted import Scored
 from ibench.gates.verdict import judge_run
+from ibench.metrics.roofline import Roof, roof_of
 from ibench.params import Gates
 from ibench.records import BaselineResult, Evidence, LifeSpread, Question, Verdict
 from ibench.study.definition import Study
 from ibench.workloads import read_questions
 
-__all__ = ["Case", "open_case"]
+__all__ = ["Case", "missing_judge", "open_case", "require_judge"]
 
 
 class Case(NamedTuple):
@@ -25,6 +28,8 @@ class Case(NamedTuple):
     questions: Sequence[Question]
     model_id: str
     forced_engine: str | None
+    scored: Scored
+    roof: Roof | None = None
     baseline_lives: tuple[float, ...] = ()
     host: LifeSpread | None = None
 
@@ -43,6 +48,8 @@ class Case(NamedTuple):
             model_id=self.model_id,
             model_dir_name=self.run.evidence.model_dir_name,
             forced_engine=self.forced_engine,
+            scored=self.scored,
+            roof=self.roof,
             baseline_lives=self.baseline_lives,
             host=self.host,
             judge=judge,
@@ -87,6 +94,35 @@ def open_case(
         read_questions(folder / "questions.jsonl"),
         study.model.model_id,
         forced_engine,
+        Scored(study.scenarios[scenario].objective, study.profile.measure.tpot),
+        roof_of(study.host, study.model),
         base.lives,
         study.host.life_spread.get(scenario),
     )
+
+
+def missing_judge(study: Study) -> ParameterError | None:
+    """What keeps a required judge from being asked, with its remedy; None: nothing."""
+    spec = study.gates.judge
+    if spec is None or "judge" not in study.gates.required_checks:
+        return None
+    if os.environ.get(spec.key_variable, "").strip():
+        return None
+    return ParameterError(
+        study.params / "gates" / f"{study.profile.gates}.yaml",
+        "judge.key_variable",
+        spec.key_variable,
+        f"not set, and a score requires the judge: export the key of {spec.url}, or "
+        f"write `gates: no-judge` into {study.profile_path.name}",
+    )
+
+
+def require_judge(study: Study) -> None:
+    """Refuse to spend hours on runs that would have no score.
+
+    Raises:
+        ParameterError: a judge is required and its key is not set.
+    """
+    missing = missing_judge(study)
+    if missing is not None:
+        raise missing

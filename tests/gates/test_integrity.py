@@ -6,24 +6,28 @@ from typing import Any
 import pytest
 
 from ibench import REPOSITORY
-from ibench.gates import integrity
+from ibench.gates import integrity, timing
 from ibench.gates.bench import Bench
 from ibench.gates.verdict import judge_run
-from ibench.params import Gates
+from ibench.metrics.roofline import Card, Roof
+from ibench.params import Gates, ModelSpec
 from ibench.params.files import load_yaml
 from ibench.records import (
     Chunk,
     Evidence,
     FailureKind,
+    Finding,
     Launch,
     LaunchOutcome,
     Outcome,
     RequestResult,
+    Verdict,
 )
 from tests.factories import MS, evidence, phase, questions, result
 
 GATES = load_yaml(Gates, REPOSITORY / "params" / "gates" / "cpu.yaml")
 MODEL = "ibench/embedded-mistral"
+RULES_ONLY = GATES.model_copy(update={"required_checks": ("rules",)})
 GOOD = [result(tokens=20) for _ in range(10)]
 
 
@@ -48,33 +52,100 @@ def fake_first(text: str, phase_name: str = "burst") -> RequestResult:
 
 @pytest.mark.parametrize("text", [" ", "\u200b", "\n", "The"])
 def test_a_fake_first_chunk_is_found(text: str) -> None:
-    found = integrity.first_chunk(seen(evidence(), [fake_first(text)] * 5))
+    found = timing.first_chunk(seen(evidence(), [fake_first(text)] * 5))
     assert found.status == "failed"
 
 
 def test_a_server_that_hangs_has_started_no_clock() -> None:
     hung = fake_first("The").model_copy(update={"failure": FailureKind.TIMEOUT})
-    found = integrity.first_chunk(seen(evidence(), [hung] * 5))
+    found = timing.first_chunk(seen(evidence(), [hung] * 5))
     assert found.status == "not_applicable"
     short = hung.model_copy(update={"failure": FailureKind.SHORT})
-    assert integrity.first_chunk(seen(evidence(), [short] * 5)).status == "failed"
+    assert timing.first_chunk(seen(evidence(), [short] * 5)).status == "failed"
 
 
 def test_honest_streams_pass_also_when_they_begin_with_a_blank() -> None:
     blank = [r.model_copy(update={"first_text": "\n"}) for r in GOOD]
-    assert integrity.first_chunk(seen(evidence(), blank)).status == "passed"
+    assert timing.first_chunk(seen(evidence(), blank)).status == "passed"
 
 
 def test_a_visible_stall_under_load_is_no_violation() -> None:
     busy = evidence(phases=(phase(concurrency=8),))
-    assert integrity.first_chunk(seen(busy, [fake_first("The")] * 5)).status == "passed"
-    assert integrity.first_chunk(seen(busy, [fake_first(" ")] * 5)).status == "failed"
+    assert timing.first_chunk(seen(busy, [fake_first("The")] * 5)).status == "passed"
+    assert timing.first_chunk(seen(busy, [fake_first(" ")] * 5)).status == "failed"
 
 
-def test_short_outputs_are_found() -> None:
-    short = [result(failure=FailureKind.SHORT) for _ in range(2)]
-    assert integrity.output_length(seen(evidence(), GOOD + short)).status == "failed"
-    assert integrity.output_length(seen(evidence(), GOOD)).status == "passed"
+def test_an_answer_that_ends_early_is_no_lie_and_a_false_count_is_one() -> None:
+    short = [result(failure=FailureKind.SHORT, requested_tokens=20) for _ in range(2)]
+    assert integrity.output_length(seen(evidence(), GOOD + short)).status == "passed"
+    lies = [r.model_copy(update={"usage_tokens": 20}) for r in short]
+    found = integrity.output_length(seen(evidence(), GOOD + lies))
+    assert found.status == "failed"
+    assert "2 of 12 requests lie (limit 5%)" in found.evidence
+
+
+def beside(results: Sequence[RequestResult], base: Sequence[RequestResult]) -> str:
+    made = seen(evidence(), results)._replace(baseline=Bench(evidence(), base, {}))
+    return integrity.output_length(made).status
+
+
+def test_lengths_are_held_against_the_baselines_recount() -> None:
+    def recounted(tokens: int, usage: int = 20) -> list[RequestResult]:
+        asked: dict[str, Any] = {"requested_tokens": 20, "usage_tokens": usage}
+        return [result(tokens=tokens, request_id=f"r{i}", **asked) for i in range(10)]
+
+    # Text that recounts to fewer tokens does so for the baseline too.
+    assert beside(recounted(16), recounted(16)) == "passed"
+    assert beside(recounted(16), recounted(20)) == "failed"
+    # A false count within the tolerance of each answer adds up.
+    assert beside(recounted(19), recounted(20)) == "failed"
+    assert beside(recounted(20), recounted(20)) == "passed"
+
+
+H100 = Card(host="h100", bandwidth_bytes_per_s=3.35e12, flops_per_s=9.89e14)
+
+
+def test_a_known_card_bounds_every_number() -> None:
+    model = load_yaml(ModelSpec, REPOSITORY / "params" / "models" / "mistral-7b.yaml")
+    assert model.shape is not None
+    asked = [result(tokens=900, prompt_tokens=7373) for _ in range(4)]
+
+    def judged(**changes: float) -> Finding:
+        numbers = {"ttft_p50_s": 0.25, "tpot_p50_s": 0.002, "request_rate_per_s": 0.4}
+        made = seen(evidence(phases=(phase(**numbers | changes),)), asked)
+        roof = Roof(H100, model.shape) if model.shape else None
+        return timing.physical_floor(made._replace(roof=roof))
+
+    assert judged().status == "passed"
+    for impossible in (
+        {"ttft_p50_s": 0.03},
+        {"tpot_p50_s": 0.00012},
+        {"request_rate_per_s": 40.0},
+    ):
+        found = judged(**impossible)
+        assert found.status == "failed"
+        assert "(at " in found.evidence
+
+
+def test_a_baseline_that_breaks_a_rule_or_fails_gives_no_score() -> None:
+    def against(base: Evidence, results: Sequence[RequestResult] = GOOD) -> Verdict:
+        run = Bench(evidence(), GOOD, {})
+        return judge_run(
+            run,
+            Bench(base, results, {}),
+            (),
+            RULES_ONLY,
+            model_id=MODEL,
+            model_dir_name="model-dir",
+        )
+
+    assert against(evidence()).outcome is Outcome.OK
+    failing = against(evidence(failure_rate=0.5))
+    assert failing.outcome is Outcome.INCOMPLETE
+    assert failing.reason.startswith("the baseline fails 50% of its requests")
+    guessing = against(evidence(), [fake_first("The")] * 10)
+    assert guessing.outcome is Outcome.INCOMPLETE
+    assert guessing.reason.startswith("the baseline breaks a rule: first_chunk")
 
 
 @pytest.mark.parametrize(
@@ -95,9 +166,9 @@ def test_no_usage_is_unknown_not_passed() -> None:
     "changes", [{"ttft_p50_s": 1e-5}, {"tpot_p50_s": 6.4e-9}, {"tpot_p50_s": 4e-5}]
 )
 def test_physical_floors(changes: dict[str, float]) -> None:
-    found = integrity.physical_floor(seen(evidence(phases=(phase(**changes),))))
+    found = timing.physical_floor(seen(evidence(phases=(phase(**changes),))))
     assert found.status == "failed"
-    assert integrity.physical_floor(seen(evidence(), [])).status == "passed"
+    assert timing.physical_floor(seen(evidence(), [])).status == "passed"
 
 
 @pytest.mark.parametrize(

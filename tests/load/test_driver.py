@@ -17,6 +17,7 @@ from ibench.load.dialect import (
 from ibench.load.driver import PhaseRun, ask_questions, run_phase
 from ibench.load.kernel_client import KernelClient
 from ibench.load.nonce import nonce_of
+from ibench.metrics.requests import tpot_s
 from ibench.records import (
     FailureKind,
     Question,
@@ -99,6 +100,7 @@ def test_good_answers(mode: str) -> None:
         ("json", FailureKind.NOT_STREAMED),
         ("json_as_events", FailureKind.NOT_STREAMED),
         ("short", FailureKind.SHORT),
+        ("ends_early", FailureKind.SHORT),
         ("empty", FailureKind.EMPTY),
         ("other_model", FailureKind.WRONG_MODEL),
         ("closes", FailureKind.CONNECT),
@@ -116,6 +118,19 @@ def test_without_ignore_eos_an_answer_may_be_short() -> None:
     result = _phase("short", ignore_eos=False)
     assert result.failure is None
     assert result.tokens == 1
+
+
+def test_the_opening_is_recounted_whoever_counted_it_on_the_wire() -> None:
+    result = _counted("continuous", _words)
+    assert [c.n_tokens for c in result.chunks] == [3, 5]
+    assert result.opening_tokens == (4, 8)
+    assert _counted("continuous").opening_tokens == ()
+    # TPOT divides by what came behind the first chunk, by the recount.
+    assert result.first_token_ns is not None
+    assert result.last_token_ns is not None
+    if result.last_token_ns > result.first_token_ns:
+        span_s = (result.last_token_ns - result.first_token_ns) * 1e-9
+        assert tpot_s(result) == pytest.approx(span_s / 4)
 
 
 def test_one_offset_per_request() -> None:
@@ -142,6 +157,8 @@ def test_one_offset_per_request() -> None:
         ("transformers", "generation_config+continuous_usage", 2),
         ("no_continuous", "ignore_eos", 2),
         ("refuses", "plain+continuous_usage", 3),
+        # Nothing is heeded: the first form that was taken stands.
+        ("ends_early", "ignore_eos+continuous_usage", 3),
         ("status_500", "ignore_eos+continuous_usage", 1),
     ],
 )

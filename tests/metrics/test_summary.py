@@ -103,9 +103,9 @@ def test_waiting_for_a_slot_is_not_the_clients_lag() -> None:
     ("what", "results", "cost", "calibration"),
     [
         (
-            "send lag p99",
+            "send lag",
             [
-                r.model_copy(update={"ready_ns": (r.sent_ns or 0) - 2 * MS})
+                r.model_copy(update={"ready_ns": (r.sent_ns or 0) - 4 * MS})
                 for r in _many(20)
             ],
             COST,
@@ -155,7 +155,7 @@ def test_the_engines_own_counters_are_a_second_witness() -> None:
     assert both.cache_hit_rate == 1.0
 
 
-def test_late_reads_make_a_point_invalid_where_the_profile_says_so() -> None:
+def test_late_reads_make_a_point_invalid_where_reads_are_the_stamps() -> None:
     late = [
         r.model_copy(
             update={
@@ -167,9 +167,26 @@ def test_late_reads_make_a_point_invalid_where_the_profile_says_so() -> None:
         )
         for r in _many(20)
     ]
-    assert summarize(_plan(20), late, COST).invalid[0].startswith("read lag p99")
+    # A late read moves no stamp of the kernel's.
+    stamped = COST.model_copy(update={"timestamp_source": "kernel"})
+    assert summarize(_plan(20), late, stamped).invalid == ()
+    read = COST.model_copy(update={"timestamp_source": "user"})
+    assert summarize(_plan(20), late, read).invalid[0].startswith("read lag p99")
     lenient = ClientSpec(max_read_lag_p99_s=0.01)
-    assert summarize(_plan(20), late, COST, (), lenient).invalid == ()
+    assert summarize(_plan(20), late, read, (), lenient).invalid == ()
+
+
+def test_a_late_send_counts_by_what_it_does_to_a_number() -> None:
+    def late_by(ms: float, tpot_ms: float) -> list[RequestResult]:
+        made = [result(10, tpot_ms, start_ms=30 * i) for i in range(20)]
+        return [
+            r.model_copy(update={"ready_ns": (r.sent_ns or 0) - int(ms * MS)})
+            for r in made
+        ]
+
+    # 3 ms are more than a fourth of this TTFT, and 1.5 % of the time of the answer.
+    assert summarize(_plan(20), late_by(3, 50), COST).invalid == ()
+    assert summarize(_plan(20), late_by(3, 2), COST).invalid[0].startswith("send lag")
 
 
 def test_what_stopping_early_saved() -> None:

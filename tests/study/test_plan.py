@@ -113,9 +113,12 @@ def test_a_tier_is_a_part_of_the_full_grid(tier: str, tmp_path: Path) -> None:
         "scenarios",
         "seed_pairs",
         "methods",
+        "gates",
     }
     assert [m for m in full["methods"] if m in part["methods"]] == [*part["methods"]]
-    shared = {j.run_id for j in piece.jobs.values() if j.cell}
+    # What is measured is the same; a judge is asked in the full grid only.
+    measured = [j for j in piece.jobs.values() if j.cell and j.stage != "gating"]
+    shared = {j.run_id for j in measured}
     assert shared <= {j.run_id for j in whole.jobs.values()}
 
 
@@ -148,8 +151,11 @@ def test_another_base_model_is_planned_with_a_caution(
 
 
 def test_the_command_explains_its_totals(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("JUDGE_API_KEY", "made-up")
     options = ["--profile", "h100", "--results", str(tmp_path)]
     assert main(["plan", *options]) == 0
     printed = capsys.readouterr().out
@@ -160,8 +166,26 @@ def test_the_command_explains_its_totals(
     assert "nowhere" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["plan", "grid"])
+def test_a_required_judge_without_its_key_stops_at_once(
+    command: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("JUDGE_API_KEY", raising=False)
+    options = ["--results", str(tmp_path)]
+    assert main([command, "--profile", "h100", *options]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "gates/paper.yaml: judge.key_variable: 'JUDGE_API_KEY': not set" in line
+    assert "gates: no-judge" in line
+    assert not list(tmp_path.iterdir())
+    for tier in ("one", "lite"):
+        assert main([command, "--profile", tier, *options]) == 0
+
+
 def test_the_command_takes_no_five_seconds(tmp_path: Path) -> None:
-    argv = [sys.executable, "-m", "ibench", "plan", "--profile", "h100"]
+    argv = [sys.executable, "-m", "ibench", "plan", "--profile", "lite"]
     started = time.monotonic()
     subprocess.run(
         [*argv, "--results", str(tmp_path)],

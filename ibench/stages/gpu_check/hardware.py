@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 from pydantic import Field
 
 from ibench.errors import DriverError, UserError
+from ibench.metrics.roofline import Card, card_of
 from ibench.params.files import load_yaml
 from ibench.params.hosts import Host
 from ibench.records import Closed
 from ibench.serving.devices import visible_gpus
 from ibench.serving.nvml import nvml_session, nvml_text
-from ibench.stages.gpu_check.roofline import Card
 from ibench.stages.gpu_check.settings import Device
 from ibench.study.doctor.check import HealthCheck
 from ibench.study.doctor.gpu import gpu_checks
@@ -201,15 +201,11 @@ def _card(host: Host | None, checks: Sequence[HealthCheck]) -> tuple[Card | None
     A PCIe card has the name of its SXM sister, and less of everything: its smaller
     power limit or memory tells.
     """
-    if host is None or host.gpu_bandwidth_gb_per_s is None or not host.gpu_bf16_tflops:
+    card = None if host is None else card_of(host)
+    if host is None or card is None:
         return None, "no roofline: no file of params/hosts knows this card"
     ends = (" memory", " power limit", " undivided")
     failed = [c.name for c in checks if c.state == "fail" and c.name.endswith(ends)]
     if failed:
         return None, f"no roofline: not the card of host {host.name} ({failed[0]})"
-    card = Card(
-        host=host.name,
-        bandwidth_bytes_per_s=host.gpu_bandwidth_gb_per_s * 1e9,
-        flops_per_s=host.gpu_bf16_tflops * 1e12,
-    )
     return card, ""

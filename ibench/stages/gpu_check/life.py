@@ -12,11 +12,11 @@ from ibench.errors import LaunchError, MetricUndefinedError
 from ibench.load.life import Running
 from ibench.load.measure import Measurement
 from ibench.load.scenario import connect
+from ibench.metrics.roofline import Bounds, Lengths, bounds, objective_bound
 from ibench.params import Scenario
 from ibench.records import GpuUse, Launch, PhaseSummary, RequestSpec
 from ibench.serving.gpu import GpuMeter, energy_per_token_j
 from ibench.stages.gpu_check.record import PhaseFound, ScenarioFinding
-from ibench.stages.gpu_check.roofline import Bounds, Lengths, bounds, objective_bound
 from ibench.stages.gpu_check.settings import ScenarioId
 from ibench.stages.gpu_check.task import CheckRun, Task
 from ibench.stages.gpu_check.workload import parts_of

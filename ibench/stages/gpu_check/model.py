@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from ibench import REPOSITORY
 from ibench.errors import DataError, StageError
+from ibench.params.shape import Shape
 from ibench.records import sha256_of
-from ibench.stages.gpu_check.shape import Shape
 from ibench.workloads import Document, corpus_hash, stdlib_documents
 from ibench.workloads.embedded_model import locked, publish_model
 from ibench.workloads.training import END, PAD, TrainingSpec, train_tokenizer

@@ -10,11 +10,11 @@ from pydantic import Field, ValidationError
 
 from ibench.errors import CorruptResultError
 from ibench.files import write_atomic
+from ibench.metrics.roofline import Bounds, Card
+from ibench.params.shape import Shape
 from ibench.records import Closed, GpuUse, Sha256
 from ibench.stages.gpu_check.hardware import Hardware
-from ibench.stages.gpu_check.roofline import Bounds, Card
 from ibench.stages.gpu_check.settings import PaperBaseline, ScenarioId
-from ibench.stages.gpu_check.shape import Shape
 
 __all__ = [
     "RECORD",

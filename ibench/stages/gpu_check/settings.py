@@ -12,8 +12,8 @@ from ibench.errors import ParameterError
 from ibench.params import Measure, PaperScenario, Scenario
 from ibench.params.engines import Setting
 from ibench.params.files import load_yaml, named
+from ibench.params.shape import Shape
 from ibench.records import Closed
-from ibench.stages.gpu_check.shape import Shape
 
 __all__ = [
     "Device", "EngineRun", "GpuCheck", "PaperBaseline", "ScenarioId", "load_settings",

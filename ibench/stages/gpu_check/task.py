@@ -12,6 +12,7 @@ from pathlib import Path
 from ibench.errors import UserError
 from ibench.params import Scenario
 from ibench.params.engines import Engine
+from ibench.params.shape import Shape
 from ibench.records import sha256_of
 from ibench.stages.gpu_check.hardware import Machine
 from ibench.stages.gpu_check.record import CheckRecord
@@ -21,7 +22,6 @@ from ibench.stages.gpu_check.settings import (
     ScenarioId,
     needed_gpu_bytes,
 )
-from ibench.stages.gpu_check.shape import Shape
 
 __all__ = ["CheckRun", "Task"]
 

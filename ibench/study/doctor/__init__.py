@@ -8,6 +8,7 @@ from ibench.study.definition import Study
 from ibench.study.doctor.check import HealthCheck, doctor_parts
 from ibench.study.doctor.data import data_checks
 from ibench.study.doctor.gpu import gpu_checks
+from ibench.study.doctor.judge import judge_check
 from ibench.study.doctor.machine import machine_checks, read_machine
 
 __all__ = ["HealthCheck", "diagnose", "doctor_parts"]
@@ -23,4 +24,5 @@ def diagnose(study: Study, cache: Path) -> list[HealthCheck]:
         *gpu_checks(study.host),
         *machine_checks(study.host, machine),
         *data_checks(study, cache),
+        judge_check(study),
     ]

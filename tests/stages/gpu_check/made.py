@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ibench import REPOSITORY
+from ibench.metrics.roofline import Card, Lengths, bounds, objective_bound
 from ibench.records import GpuUse
 from ibench.stages.gpu_check.hardware import Hardware
 from ibench.stages.gpu_check.record import CheckRecord, PhaseFound, ScenarioFinding
-from ibench.stages.gpu_check.roofline import Card, Lengths, bounds, objective_bound
 from ibench.stages.gpu_check.settings import ScenarioId, load_settings, shortened
 
 PARAMS = REPOSITORY / "params"

@@ -7,9 +7,7 @@ import csv
 import pytest
 
 from ibench import REPOSITORY
-from ibench.params.files import load_yaml
-from ibench.params.hosts import Host
-from ibench.stages.gpu_check.roofline import (
+from ibench.metrics.roofline import (
     Card,
     Lengths,
     bounds,
@@ -17,8 +15,10 @@ from ibench.stages.gpu_check.roofline import (
     tpot_bound_s,
     ttft_bound_s,
 )
+from ibench.params.files import load_yaml
+from ibench.params.hosts import Host
+from ibench.params.shape import Shape
 from ibench.stages.gpu_check.settings import load_settings, needed_gpu_bytes, shortened
-from ibench.stages.gpu_check.shape import Shape
 
 PARAMS = REPOSITORY / "params"
 SETTINGS = load_settings(PARAMS)

@@ -18,6 +18,7 @@ from ibench.study.definition import Study
 from ibench.study.doctor import HealthCheck, doctor_parts
 from ibench.study.doctor.data import data_checks
 from ibench.study.doctor.gpu import gpu_checks
+from ibench.study.doctor.judge import judge_check
 from ibench.study.doctor.machine import MachineReadings, machine_checks, read_machine
 from ibench.terminal import plain
 from ibench.workloads.hub.lock import file_entry
@@ -298,6 +299,19 @@ def test_lines_stand_under_each_other_and_remedies_below() -> None:
     assert lines[1] == "fail  long name  bad"
     assert lines[2] == f"{' ' * 17}-> {mend}".rstrip()
     assert lines[-1] == "1 ok, 0 to know, 1 to mend"
+
+
+def test_a_required_judge_needs_its_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("JUDGE_API_KEY", raising=False)
+    paper, free = (Study(n, PARAMS, tmp_path) for n in ("h100", "one"))
+    check = judge_check(paper)
+    assert (check.state, check.found) == ("fail", "JUDGE_API_KEY")
+    assert "gates: no-judge" in check.remedy
+    assert judge_check(free).state == "ok"
+    monkeypatch.setenv("JUDGE_API_KEY", "made-up")
+    assert judge_check(paper).found.startswith("claude-sonnet-4-6 at https://")
 
 
 def test_the_command_fails_when_something_must_be_mended(

@@ -11,18 +11,31 @@ import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ibench.params import ModelSpec
+from ibench.params.hosts import Host
+from ibench.params.shape import Shape
 from ibench.records import Closed
-from ibench.stages.gpu_check.shape import Shape
 
 __all__ = [
     "Bounds",
     "Card",
     "Lengths",
+    "Roof",
     "bounds",
+    "card_of",
+    "generous",
     "objective_bound",
+    "roof_of",
     "tpot_bound_s",
     "ttft_bound_s",
-]
+]  # fmt: skip
+
+SMALLEST_WEIGHT = 4
+"""A weight or a cached number of 4 bits is a fourth of a bfloat16 one."""
+TOKENS_A_READING = 8
+"""Tokens that speculation makes out of one reading of the weights, at most."""
+FASTER_ARITHMETIC = 2
+"""Dense 8-bit arithmetic over bfloat16 on the cards of ``params/hosts``."""
 
 
 class Card(Closed):
@@ -31,6 +44,47 @@ class Card(Closed):
     host: str
     bandwidth_bytes_per_s: float
     flops_per_s: float
+
+
+class Roof(NamedTuple):
+    """What serves what: the card and the shape of the base model."""
+
+    card: Card
+    shape: Shape
+
+
+def card_of(host: Host) -> Card | None:
+    """The datasheet of a host's card; None where its file does not know it."""
+    if host.gpu_bandwidth_gb_per_s is None or host.gpu_bf16_tflops is None:
+        return None
+    return Card(
+        host=host.name,
+        bandwidth_bytes_per_s=host.gpu_bandwidth_gb_per_s * 1e9,
+        flops_per_s=host.gpu_bf16_tflops * 1e12,
+    )
+
+
+def roof_of(host: Host, model: ModelSpec) -> Roof | None:
+    """Card and shape, where the files know both."""
+    card = card_of(host)
+    if card is None or model.shape is None:
+        return None
+    return Roof(card, model.shape)
+
+
+def generous(card: Card) -> Card:
+    """The card as no honest server of the base model could use it better.
+
+    The bandwidth of 4-bit weights and caches, read once for eight tokens of a draft
+    that is always right; the arithmetic of 8-bit numbers.
+    """
+    return Card(
+        host=card.host,
+        bandwidth_bytes_per_s=card.bandwidth_bytes_per_s
+        * SMALLEST_WEIGHT
+        * TOKENS_A_READING,
+        flops_per_s=card.flops_per_s * FASTER_ARITHMETIC,
+    )
 
 
 class Lengths(NamedTuple):

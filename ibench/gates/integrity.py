@@ -8,22 +8,15 @@ them, which is why the quality gate and the judge stand beside them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
+from ibench.gates.checkpoint import launcher_checkpoint
 from ibench.gates.seen import RunSeen, answered, finding, share
 from ibench.gates.timing import first_chunk, held_back, physical_floor
 from ibench.metrics.requests import is_completed, percentile
 from ibench.records import Finding, LaunchOutcome, model_base_name
 
 __all__ = ["RULES", "RunSeen", "judge_rules"]
-
-_CHECKPOINT = re.compile(
-    r"(?:--(?:model|tokenizer)(?:[-_](?:path|id))?[\s=]+|from_pretrained\(\s*"
-    r"|\bmodel(?:_path|_id|_dir|_name_or_path)?\s*=\s*|\b(?:vllm|sglang)\s+serve\s+)"
-    r"['\"]?([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(?:@[\w.-]+)?)(?=['\"\s,;)\\]|$)",
-    re.IGNORECASE,
-)
 
 
 def judge_rules(seen: RunSeen) -> tuple[Finding, ...]:
@@ -99,23 +92,6 @@ def served_model(s: RunSeen) -> Finding:
     other = sorted(name for name in named if model_base_name(name) not in allowed)
     text = f"other names: {other}" if other else f"named: {sorted(named)}"
     return finding("served_model", not other, text)
-
-
-def launcher_checkpoint(s: RunSeen) -> Finding:
-    """Hub ids in ``start_server.sh`` that are not the base model's.
-
-    Looks behind ``--model``, ``--model-path``, ``model=``, ``vllm serve`` and
-    ``from_pretrained(``. Variables and paths are not followed: a path may hold what
-    the submission quantised itself, which is allowed.
-    """
-    if not s.evidence.launcher.strip():
-        return finding("launcher_checkpoint", None, "no launcher text")
-    named = {match[1] for match in _CHECKPOINT.finditer(s.evidence.launcher)}
-    # The whole id counts: somebody's upload under the same name is another model.
-    allowed = {s.model_id.lower(), s.model_dir_name.lower()}
-    other = sorted(n for n in named if n.split("@")[0].lower() not in allowed)
-    text = f"other checkpoints: {other}" if other else "no other hub id"
-    return finding("launcher_checkpoint", not other, text)
 
 
 def detached_server(s: RunSeen) -> Finding:

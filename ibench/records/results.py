@@ -68,6 +68,11 @@ class Evidence(Closed):
     processes: tuple[str, ...] = Field(
         default=(), description="command lines of the server, when it was ready"
     )
+    opened: tuple[str, ...] = Field(
+        default=(),
+        description="weights of its processes: `file PATH` open or mapped, "
+        "`hub OWNER/NAME` in their cache, `local PATH` a folder that they were told",
+    )
     engines: tuple[str, ...] = Field(
         default=(), description="engines that its processes show, by their patterns"
     )

@@ -28,7 +28,9 @@ __all__ = [
     "listening_ports",
     "mapped_files",
     "namespace_pid",
+    "open_files",
     "started_ticks",
+    "variable",
 ]  # fmt: skip
 
 _PROC = Path("/proc")
@@ -94,6 +96,25 @@ def command_line(pid: int) -> str:
 def has_variable(pid: int, text: str) -> bool:
     """Tell whether ``NAME=value`` stands in the environment of a process."""
     return text in _read(pid, "environ").split("\0")
+
+
+def variable(pid: int, name: str) -> str | None:
+    """Value of a variable in the environment that a process was started with."""
+    for entry in _read(pid, "environ").split("\0"):
+        key, is_set, value = entry.partition("=")
+        if key == name and is_set:
+            return value
+    return None
+
+
+def open_files(pid: int) -> set[str]:
+    """Paths of the files that a process has open."""
+    found = set[str]()
+    with suppress(OSError):
+        for entry in (_PROC / str(pid) / "fd").iterdir():
+            with suppress(OSError):  # one that was closed meanwhile
+                found.add(str(entry.readlink()))
+    return {path for path in found if path.startswith("/")}
 
 
 def namespace_pid(pid: int) -> int | None:

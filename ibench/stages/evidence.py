@@ -23,6 +23,7 @@ from ibench.serving.cores import Cores, move, on_cores, strays
 from ibench.serving.fingerprint import command_lines, engines_in
 from ibench.serving.gpu import GpuMeter, energy_per_token_j
 from ibench.serving.host_watch import Watch
+from ibench.serving.weights import opened_by
 from ibench.study.job import OpenJob
 from ibench.study.live import answers_of, connected, cores_of
 from ibench.workloads import Workload
@@ -38,6 +39,7 @@ class LifeSeen:
         side: its load, block by block.
         beside: the baseline's, if one was up beside it.
         processes: command lines.
+        opened: weights that they use (``serving.weights``).
         engines: that these show.
         answers: to the quality questions, if they were asked in this life.
         dialect: how the output length is enforced.
@@ -49,6 +51,7 @@ class LifeSeen:
     side: Side | None = None
     beside: Side | None = None
     processes: tuple[str, ...] = ()
+    opened: tuple[str, ...] = ()
     engines: tuple[str, ...] = ()
     answers: tuple[RequestResult, ...] = ()
     dialect: str | None = None
@@ -148,6 +151,7 @@ class Lives:
             if cores:
                 seen.strays += len(strays(running.pids(), cores.servers))
         seen.processes = command_lines(running.pids())
+        seen.opened = opened_by(running.pids())
         seen.engines = engines_in(running.pids(), job.study.process_patterns)
         seen.gpu = meter.use()
         if ask:

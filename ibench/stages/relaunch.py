@@ -218,6 +218,7 @@ def _evidence(
         launch=life.launch,
         model_dir_name=job.assets.model_dir.name,
         processes=first.processes,
+        opened=first.opened,
         engines=first.engines,
         dialect=first.dialect,
         phases=measurement.phases if measurement else (),

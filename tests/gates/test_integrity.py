@@ -8,6 +8,7 @@ import pytest
 from ibench import REPOSITORY
 from ibench.gates import integrity, timing
 from ibench.gates.bench import Bench
+from ibench.gates.checkpoint import launcher_checkpoint
 from ibench.gates.verdict import judge_run
 from ibench.metrics.roofline import Card, Roof
 from ibench.params import Gates, ModelSpec
@@ -201,14 +202,50 @@ def test_the_served_model(names: tuple[str, ...], status: str) -> None:
         ("exec python -m x --model TheBloke/Other-AWQ", "failed"),
         ("exec python -m x --model=/data/other/weights", "passed"),
         ("from_pretrained('org/name')", "failed"),
+        ("# not someone/else-7b\nexec vllm serve $MODEL_PATH # nor a/b", "passed"),
+        ("W=TheBloke/Other-AWQ\nexec vllm serve $W", "failed"),
+        ("M=${1:-org/other}\nexec trtllm-serve ${M} --port 1", "failed"),
+        ("hf download org/other --local-dir w; exec vllm serve ./w", "failed"),
+        ("exec vllm serve $MODEL_PATH --speculative-model org/draft", "passed"),
+        ("exec vllm serve ${MODEL_PATH:-org/other}", "passed"),
         (f"exec python -m x --model {MODEL}", "passed"),
     ],
 )
 def test_the_launcher_must_not_name_another_checkpoint(
     script: str, status: str
 ) -> None:
-    found = integrity.launcher_checkpoint(seen(evidence(launcher=script)))
+    found = launcher_checkpoint(seen(evidence(launcher=script)))
     assert found.status == status
+
+
+SERVES = "vllm serve"
+
+
+@pytest.mark.parametrize(
+    ("command", "opened", "status"),
+    [
+        (f"{SERVES} /cache/model-dir", (), "passed"),
+        (f"{SERVES} org/other", (), "failed"),
+        # What the submission quantised itself, under a name of its own.
+        (f"{SERVES} out/model-w4", ("local out/model-w4",), "passed"),
+        (f"{SERVES} /x", ("file /x/model.safetensors",), "passed"),
+        (f"{SERVES} /x", ("hub org/other",), "failed"),
+        (f"{SERVES} /x", (f"hub {MODEL}",), "passed"),
+        (f"{SERVES} /x --draft-model-path org/d", ("hub org/d",), "passed"),
+        (
+            f'{SERVES} /x --speculative-config {{"model": "org/d", "n": 3}}',
+            ("hub org/d",),
+            "passed",
+        ),
+    ],
+)
+def test_the_running_server_decides_what_it_serves(
+    command: str, opened: tuple[str, ...], status: str
+) -> None:
+    # The launcher names a step of its own that no process shows.
+    launcher = "quantise --model out/model-w4\nexec ./serve"
+    made = evidence(processes=(command,), opened=opened, launcher=launcher)
+    assert launcher_checkpoint(seen(made)).status == status
 
 
 @pytest.mark.parametrize(

@@ -231,6 +231,8 @@ MODES: dict[str, Callable[[_Reply], None]] = {
     "refuses": _refuses,
     "continuous": lambda r: r.events(_counting(3, 8)),
     "ends_early": _ends_early,
+    # One token, and a count of eight.
+    "false_count": lambda r: r.events([GOOD[0], *GOOD[-3:]]),
     "falling_usage": lambda r: r.events(_counting(9, 7)),
     "no_usage": lambda r: r.events([i for i in GOOD if i != USAGE]),
     "reasoning": _reasoning,

@@ -11,7 +11,13 @@ from collections.abc import Iterator
 
 from ibench.gates.seen import Results, RunSeen, answered, finding
 from ibench.metrics.credit import credit_of, lower_median, unexplained_wait_s
-from ibench.metrics.requests import chunk_gaps_s, defined, percentile, ttft_s
+from ibench.metrics.requests import (
+    chunk_gaps_s,
+    defined,
+    percentile,
+    tpot_s,
+    ttft_s,
+)
 from ibench.metrics.roofline import Lengths, bounds, generous
 from ibench.records import FailureKind, Finding, PhaseSummary, RequestResult
 
@@ -121,7 +127,8 @@ def _openings(s: RunSeen, phase: PhaseSummary, own: Results) -> tuple[bool, str]
     usual_s = percentile(theirs, 50) if theirs else 0.0
     wait_s = max(0.0, lower_median(waits) - max(0.0, usual_s))
     limit_s = percentile(ttfts, 50)
-    step_s = _LEAST_STEPS * (phase.tpot_p50_s or 0.0)
+    tpots = defined(tpot_s, own)
+    step_s = _LEAST_STEPS * percentile(tpots, 50) if tpots else 0.0
     text = (
         f"{phase.name}: unexplained wait behind the first token {wait_s:.3g} s "
         f"(limit {limit_s:.3g} s, the TTFT p50, which is at least {step_s:.3g} s, "

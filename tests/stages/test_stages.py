@@ -110,7 +110,9 @@ CASES = (
     served("status_500", "http_status", Outcome.UNREACHABLE),
     served("broken_json", "malformed", Outcome.UNREACHABLE),
     served("hang", "timeout", Outcome.UNREACHABLE, request_timeout_s=0.4),
-    served("short", "short", Outcome.INTEGRITY),
+    # An answer that ends early is a failed request; tokens told and not sent, a lie.
+    served("short", "short", Outcome.UNREACHABLE),
+    served("false_count", "short", Outcome.INTEGRITY),
     Case(
         "dies",
         f"exec python serve.py dies $PORT {MARK}",

@@ -191,6 +191,6 @@ def test_a_changed_parameter_sets_the_earlier_result_aside(cli: Cli) -> None:
 
 def test_what_the_aggregation_reads_alone_does_not_touch_the_runs(cli: Cli) -> None:
     job = cli.finish(f"{FIRST}/submission")
-    cli.edit("profiles/smoke.yaml", "bootstrap_draws: 2000", "bootstrap_draws: 3000")
+    cli.edit("profiles/smoke.yaml", "confidence: 0.95", "confidence: 0.9")
     assert cli("grid").stdout == ""
     assert (job.folder / RECORD).exists()

@@ -119,9 +119,9 @@ def test_a_wrong_value_is_refused_with_the_value(cli: Cli) -> None:
 
 @pytest.mark.slow
 def test_an_unknown_job_is_refused_before_anything_starts(cli: Cli) -> None:
-    line = cli.refuses("stage", "a/carefull/21-1337/gating")
+    line = cli.refuses("stage", "a/first-workin/21-1337/gating")
     path = cli.params / "profiles" / "smoke.yaml"
-    assert f"{path}: job: 'a/carefull/21-1337/gating': " in line
+    assert f"{path}: job: 'a/first-workin/21-1337/gating': " in line
     assert "unknown; did you mean 'a/first-working/21-1337/gating'? choose" in line
     assert not cli.results.exists()
 

@@ -44,9 +44,9 @@ def compare_methods(
 ) -> Comparison:
     """Compare two methods over the scenarios and seed pairs that both have.
 
-    Intervals that overlap say nothing: what both runs of a pair share, their baseline
-    above all, moves both. The interval of the ratio leaves it out
-    (``metrics.intervals.ratio_interval``).
+    Intervals that overlap say nothing: what both runs of a pair share, such as their
+    requests and a baseline measured once, moves both. The interval of the ratio leaves
+    it out (``metrics.intervals.ratio_interval``).
 
     Args:
         runs: columns method, scenario, seeds, speedup; NaN: no score.

@@ -62,8 +62,8 @@ def control_table(runs: pd.DataFrame, confidence: float) -> pd.DataFrame:
     aggregate; over one it is the run's own, where it has one.
 
     Args:
-        runs: one row a run, also of other methods: kind, scenario, outcome,
-            speedup_raw, and where measured in pairs ratio, ratio_low, ratio_high.
+        runs: one row a run, also of other methods: kind, scenario, outcome, ratio,
+            ratio_low, ratio_high; the last two are NaN where the run has no interval.
         confidence: of the interval, within 0..1.
 
     Returns:
@@ -73,7 +73,7 @@ def control_table(runs: pd.DataFrame, confidence: float) -> pd.DataFrame:
     own = runs[runs.kind == CONTROL]
     if own.empty:
         return pd.DataFrame(columns=_COLUMNS)
-    own = own.assign(ratio=own["ratio" if "ratio" in own else "speedup_raw"])
+    own = own.assign(ratio=own.ratio.astype(float))
     parts = [(str(name), group) for name, group in own.groupby("scenario")]
     rows = [(name, *_read(group, confidence)) for name, group in [*parts, (ALL, own)]]
     return pd.DataFrame(rows, columns=_COLUMNS)
@@ -104,12 +104,10 @@ def _read(own: pd.DataFrame, confidence: float) -> Control:
 
 def _own_limits(valid: pd.DataFrame) -> tuple[float, float]:
     """Of one run a scenario: their own half widths, on logarithms, independent."""
-    if (
-        not {"ratio_low", "ratio_high"} <= set(valid)
-        or valid.scenario.duplicated().any()
-    ):
+    if valid.scenario.duplicated().any():
         return math.nan, math.nan
-    logs = np.log(valid[["ratio_low", "ratio", "ratio_high"]].to_numpy(float))
+    columns = ["ratio_low", "ratio", "ratio_high"]
+    logs = np.log(valid[columns].astype(float).to_numpy())
     down, up = logs[:, 1] - logs[:, 0], logs[:, 2] - logs[:, 1]
     middle = float(logs[:, 1].mean())
     below, above = (float(np.sqrt(np.square(x).sum())) / len(x) for x in (down, up))

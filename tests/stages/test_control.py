@@ -11,8 +11,8 @@ import yaml
 from ibench import REPOSITORY
 from ibench.errors import ParameterError
 from ibench.files import tree_sha256
-from ibench.methods.folder import FOLDER, write_launcher
-from ibench.serving.engines import launcher_script
+from ibench.methods.folder import FOLDER
+from ibench.stages.baseline import baseline_folder
 from ibench.stages.submission import make_submission
 from ibench.study.definition import Study
 from ibench.study.job import OpenJob
@@ -35,9 +35,8 @@ def test_its_folder_is_the_baselines(tmp_path: Path) -> None:
     study = Study("smoke", PARAMS, tmp_path / "results")
     job = OpenJob(study, study.job("a/control/21-1337/submission"))
     made = make_submission(job)
-    script = launcher_script(study.baseline_engine, dict(study.profile.baseline_config))
-    write_launcher(tmp_path / "own", script)
-    assert made.sha256 == tree_sha256(tmp_path / "own")
+    base = OpenJob(study, study.job("a/baseline/21-1337/baseline"))
+    assert made.sha256 == tree_sha256(baseline_folder(base, tmp_path / "own"))
     assert tree_sha256(job.folder / FOLDER) == made.sha256
     assert (made.budget_s, made.used_s, made.trials) == (None, 0.0, ())
 

@@ -50,8 +50,10 @@ def headline(
     sentences = [
         f"**This study cannot order these methods:** {why}." if why else "",
         _lead(scored.iloc[0], competing, has_order=not why),
-        _next(scored, first) if first else "It is the only method with a score.",
-        _others(comparison),
+        _next(scored, first, has_order=not why)
+        if first
+        else "It is the only method with a score.",
+        "" if why else _others(comparison),
         _missing(aggregate),
         "" if why else control_sentence(found),
     ]
@@ -123,7 +125,7 @@ def _part(row: pd.Series, competing: pd.DataFrame) -> str:
     return f", over {row.scored} of {row.runs} runs" if row.scored < row.runs else ""
 
 
-def _next(scored: pd.DataFrame, first: Comparison) -> str:
+def _next(scored: pd.DataFrame, first: Comparison, *, has_order: bool) -> str:
     best, second = scored.iloc[0], scored.iloc[1]
     text = f"Next is {second.method} with {second['aggregate']:.2f}x"
     text += f"{_between(second.low, second.high)}"
@@ -135,6 +137,8 @@ def _next(scored: pd.DataFrame, first: Comparison) -> str:
         alone = first.seed_pairs == 1
         why = "one seed pair gives no interval" if alone else "all runs were alike"
         return f"{text}: {why}, so whether they differ is unknown."
+    if not has_order:
+        return f"{text}."
     if first.is_told_apart:
         return f"{text}: the two differ."
     return f"{text}: the study does not tell the two apart."

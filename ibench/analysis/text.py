@@ -176,7 +176,7 @@ def comparison_caption(choices: Stat) -> str:
         "*How many times as fast the first method is as each other one, over the runs "
         f"that both have: {choices.confidence:.0%} interval of the ratio of their "
         "aggregates, paired by seed. An interval that holds 1.00 does not tell the two "
-        "apart; each stands for itself, so of twenty one may miss.*"
+        "apart; each stands for itself: one in twenty may miss.*"
     )
 
 

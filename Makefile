@@ -31,10 +31,10 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export HF_HUB_OFFLINE := 1
 data: export HF_HUB_OFFLINE := 0
 
-.PHONY: help sessions setup engine test-engines test-fast data doctor gpu-check plan reproduce figures claims compare site search crate test check status verify lab bench bench-client bench-search peers agents clean submit cancel finish bench-cluster bench-aa
+.PHONY: help sessions setup engine test-engines test-fast data doctor gpu-check plan reproduce figures claims compare site search crate test check status verify lab bench bench-client bench-search peers agents clean submit cancel finish bench-cluster bench-aa bench-intervals
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
 	@echo "  PROFILE=$(PROFILE) of: $$(cd params/profiles && ls *.yaml | sed 's/\.yaml//' | tr '\n' ' ')"
 
 setup: $(READY) ## create .venv from requirements.lock
@@ -80,8 +80,8 @@ plan: $(READY) ## estimate hours and dollars of PROFILE by stage
 figures: $(READY) ## regenerate the paper's tables and figures into results/paper
 	@$(IBENCH) figures
 
-claims: $(READY) ## check the paper's claims, one by one
-	@$(IBENCH) claims
+claims: $(READY) ## check the paper's claims, one by one [PROFILE=: its records too]
+	@$(IBENCH) claims $(if $(filter-out file,$(origin PROFILE)),$(STUDY))
 
 compare: $(READY) ## put PROFILE's results beside the paper's
 	@$(IBENCH) compare $(STUDY)
@@ -148,6 +148,9 @@ bench-aa: $(READY) ## hold the baseline against itself, alone and beside a busy 
 
 bench-search: $(READY) ## compare the samplers and the rules of a search on a made surface
 	@$(PY) -m perf.search
+
+bench-intervals: $(READY) ## simulate how often each interval covers (docs/metrics.md)
+	@$(PY) -m perf.intervals --write docs/metrics.md
 
 bench-client: $(READY) ## hold our load clients, and the peers, against the truth
 	@$(PY) -m perf.clients --write docs/measurement.md \

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
-from ibench.errors import StageError
 from perf.client_truth import Errors
 
-__all__ = ["Point", "Sample", "replace_block", "tables"]
+__all__ = ["Point", "Sample", "tables"]
 
 OURS = "ibench kernel"
-_BEGIN, _END = "<!-- bench-client: begin -->", "<!-- bench-client: end -->"
 _US = 1e6
 # What the kernel client must show, in the columns below; at 256 streams within twice.
 LIMITS = {
@@ -84,19 +81,6 @@ def tables(samples: Sequence[Sample]) -> str:
     parts = [_results(point, rows) for point, rows in found.items()]
     parts += [_ratios(found), _limits(found)]
     return "\n\n".join(part for part in parts if part)
-
-
-def replace_block(path: Path, text: str) -> None:
-    """Put text between a file's two marks.
-
-    Raises:
-        StageError: the file has no marks.
-    """
-    before, begin, rest = path.read_text(encoding="utf-8").partition(_BEGIN)
-    _, end, after = rest.partition(_END)
-    if not begin or not end:
-        raise StageError(f"{path}: the marks {_BEGIN} and {_END} are missing")
-    path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
 
 
 def _names(samples: Sequence[Sample], point: Point) -> list[str]:

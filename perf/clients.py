@@ -31,10 +31,11 @@ from perf.client_process import (
     process_cpu_s,
     run_process,
 )
-from perf.client_table import Point, Sample, replace_block, tables
+from perf.client_table import Point, Sample, tables
 from perf.client_truth import Client, Job, compare
 from perf.client_worker import Own
 from perf.peers import Aiperf, Guidellm, packages, summary
+from perf.table import replace_block
 
 __all__ = ["Cores", "cores", "main", "measure", "run_all"]
 
@@ -234,7 +235,7 @@ def main(argv: list[str] | None = None) -> int:
             rows["packages"] = peers
             args.samples.write_text(json.dumps(rows, indent=1), encoding="utf-8")
         if args.write:
-            replace_block(args.write, text)
+            replace_block(args.write, "bench-client", text)
     except IbenchError as error:
         print(f"perf: {error}", file=sys.stderr)
         return error.exit_code

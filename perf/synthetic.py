@@ -183,19 +183,20 @@ def _phase(name: str, arrivals: str, requests: int, rng: random.Random) -> Phase
 def _submission(job: Job, study: Study, rng: random.Random) -> Closed:
     assert job.cell is not None  # noqa: S101
     kind = study.method(job.cell.method).kind
+    is_busy = kind in ("search", "agent")
     return Submission(
         method=job.cell.method,
         path="submission",
         sha256=SHA,
         outcome="finished",
-        budget_s=None if kind == "default" else 7200.0,
-        used_s=0.0 if kind == "default" else 7000.0,
+        budget_s=7200.0 if is_busy else None,
+        used_s=7000.0 if is_busy else 0.0,
         sandbox="bwrap",
         trials=tuple(_trial(i, rng) for i in range(TRIALS * (kind == "search"))),
         evaluations=tuple(
             _evaluation(i, rng) for i in range(EVALUATIONS * (kind == "agent"))
         ),
-        best_seen=None if kind == "default" else rng.uniform(1, 100),
+        best_seen=rng.uniform(1, 100) if is_busy else None,
     )
 
 

@@ -119,9 +119,9 @@ def test_a_wrong_value_is_refused_with_the_value(cli: Cli) -> None:
 
 @pytest.mark.slow
 def test_an_unknown_job_is_refused_before_anything_starts(cli: Cli) -> None:
-    line = cli.refuses("stage", "a/carefull/21-1337/gating")
+    line = cli.refuses("stage", "a/first-workin/21-1337/gating")
     path = cli.params / "profiles" / "smoke.yaml"
-    assert f"{path}: job: 'a/carefull/21-1337/gating': " in line
+    assert f"{path}: job: 'a/first-workin/21-1337/gating': " in line
     assert "unknown; did you mean 'a/first-working/21-1337/gating'? choose" in line
     assert not cli.results.exists()
 
@@ -191,6 +191,6 @@ def test_a_changed_parameter_sets_the_earlier_result_aside(cli: Cli) -> None:
 
 def test_what_the_aggregation_reads_alone_does_not_touch_the_runs(cli: Cli) -> None:
     job = cli.finish(f"{FIRST}/submission")
-    cli.edit("profiles/smoke.yaml", "bootstrap_draws: 2000", "bootstrap_draws: 3000")
+    cli.edit("profiles/smoke.yaml", "confidence: 0.95", "confidence: 0.9")
     assert cli("grid").stdout == ""
     assert (job.folder / RECORD).exists()

@@ -95,7 +95,7 @@ def test_kill_9_in_stages_2_and_3_leaves_nothing(chain: Chain, phase: str) -> No
 
 def test_the_interrupted_study_finishes(chain: Chain) -> None:
     output = chain.run()
-    assert "21/21] aggregation: done" in output
+    assert "27/27] aggregation: done" in output
     page = (chain.results / "smoke" / "report.html").read_text()
     assert page.count("data:image/png") >= 3
     assert "InferenceBench study" in page
@@ -103,8 +103,8 @@ def test_the_interrupted_study_finishes(chain: Chain) -> None:
     study = Study("smoke", REPOSITORY / "params", chain.results)
     result = load_record(study.jobs["aggregation"].folder).result
     assert isinstance(result, StudyResult)
-    assert result.runs == 6
-    assert result.outcomes.get("ok", 0) >= 4, result.outcomes
+    assert result.runs == 8
+    assert result.outcomes.get("ok", 0) >= 5, result.outcomes
     assert chain.survivors() == []
 
 
@@ -122,7 +122,7 @@ def test_request_hashes_equal_those_of_an_undisturbed_run(chain: Chain) -> None:
         fresh = assets.requests(scenario, job.cell.seeds.evaluation, "eval")
         assert evidence.requests_sha256 == set_hash(fresh)
         checked += 1
-    assert checked == 8
+    assert checked == 10
 
 
 def test_no_two_phases_share_a_request(chain: Chain) -> None:
@@ -135,7 +135,7 @@ def test_no_two_phases_share_a_request(chain: Chain) -> None:
 def test_the_second_run_executes_no_stage(chain: Chain) -> None:
     output = chain.run()
     assert "done in" not in output
-    assert not re.search(r"\[\d+/21\]", output)
+    assert not re.search(r"\[\d+/27\]", output)
 
 
 def test_everything_verifies_and_an_edit_is_found(chain: Chain) -> None:
@@ -144,7 +144,7 @@ def test_everything_verifies_and_an_edit_is_found(chain: Chain) -> None:
         argv, cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "21 finished stages re-hashed, 0 deviations" in done.stdout
+    assert "27 finished stages re-hashed, 0 deviations" in done.stdout
     table = next(chain.results.rglob("relaunch/requests.parquet"))
     table.write_bytes(table.read_bytes() + b"x")
     done = subprocess.run(

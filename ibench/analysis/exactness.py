@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -48,13 +49,18 @@ def exactness_paragraph(timing: pd.DataFrame) -> str:
         return "No phase was measured."
     kernel = int((timing.source == "kernel").sum())
     invalid = timing[timing.invalid != ""]
-    bias = timing.ttft_bias_s.abs().max() * _MS
+    bias_ms = timing.ttft_bias_s.astype(float).abs().max() * _MS
+    bias = (
+        "The client was not held against a null server"
+        if math.isnan(bias_ms)
+        else "Against a null server with known pacing, before and after each phase, "
+        f"the client's TTFT was off by at most {bias_ms:.3f} ms on average"
+    )
     coalesced = timing.coalesced.sum() / max(timing.chunks.sum(), 1)
     text = (
         f"{kernel} of {len(timing)} phases were timed by kernel receive stamps. "
-        "Against a null server with known pacing, before and after each phase, the "
-        f"client's TTFT was off by at most {bias:.3f} ms on average; {coalesced:.1%} "
-        "of the chunks came out of one read with the chunk before them. "
+        f"{bias}; {coalesced:.1%} of the chunks came out of one read with the chunk "
+        "before them. "
     )
     if invalid.empty:
         return text + "**No point is invalid.**"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -35,19 +38,23 @@ def _unit_line(axis: Axes, label: str = "baseline 1.00x") -> None:
 
 
 def aggregate_figure(aggregate: pd.DataFrame, cells: pd.DataFrame) -> Figure:
-    """Bars: aggregate speedup. Whiskers: stratified bootstrap. Dots: scenario means."""
+    """Bars: aggregate speedup. Whiskers: its interval. Dots: scenario means.
+
+    What is unknown is not drawn: a method without a score has its name and says so, one
+    with runs that have none says of how many it is.
+    """
     with house_style():
         figure, axis = plt.subplots(figsize=(6.4, 0.55 * len(aggregate) + 1.1))
         sns.barplot(
             aggregate, y="method", x="aggregate", color=COLOURS[4], ax=axis, width=0.62
         )
-        columns = ("method", "aggregate", "low", "high")
-        rows = zip(*(aggregate[c] for c in columns), strict=True)
-        for i, (method, value, low, high) in enumerate(rows):
-            axis.plot([low, high], [i, i], color="0.15", linewidth=1.4)
-            right = max(high, cells[cells.method == method]["mean"].max())
+        rows: Iterator[Any] = aggregate.itertuples()
+        for i, row in enumerate(rows):
+            axis.plot([row.low, row.high], [i, i], color="0.15", linewidth=1.4)
+            means = cells[cells.method == row.method]["mean"]
+            right = np.nanmax([row.high, row.aggregate, *means, 0.0])
             axis.annotate(
-                f"{value:.2f}x",
+                _aggregate_label(row),
                 (right, i),
                 xytext=(12, 0),
                 textcoords="offset points",
@@ -62,6 +69,13 @@ def aggregate_figure(aggregate: pd.DataFrame, cells: pd.DataFrame) -> Figure:
         sns.despine(left=True)
         plt.close(figure)
         return figure
+
+
+def _aggregate_label(row: Any) -> str:  # noqa: ANN401 (a row of a table)
+    if not row.scored:
+        return "no score"
+    part = f" ({row.scored} of {row.runs} runs)" if row.scored < row.runs else ""
+    return f"{row.aggregate:.2f}x{part}"
 
 
 def _scenario_dots(axis: Axes, aggregate: pd.DataFrame, cells: pd.DataFrame) -> None:
@@ -126,7 +140,7 @@ def _scenario_panel(axis: Axes, runs: pd.DataFrame, methods: list[str]) -> None:
     _unit_line(axis, "")
     axis.grid(visible=False, axis="y")
     axis.xaxis.set_major_locator(MaxNLocator(4))
-    axis.set_xlim(0, max(1.25, runs.speedup.max() * 1.1))
+    axis.set_xlim(0, np.nanmax([1.25, runs.speedup.max() * 1.1]))
 
 
 def outcome_figure(outcomes: pd.DataFrame) -> Figure:

@@ -17,6 +17,7 @@ from ibench.analysis.figures import (
     outcome_figure,
     scenario_figure,
 )
+from ibench.analysis.scores import competitors
 from ibench.params import Stat
 
 __all__ = ["FIGURES", "SECTIONS", "ReportFigure", "Tables", "drawn"]
@@ -32,6 +33,8 @@ class Tables:
     runs: pd.DataFrame
     cells: pd.DataFrame
     aggregate: pd.DataFrame
+    comparison: pd.DataFrame
+    control: pd.DataFrame
     other_floor: pd.DataFrame
     outcomes: pd.DataFrame
     trials: pd.DataFrame
@@ -44,6 +47,11 @@ class Tables:
     host: dict[str, str]
     choices: Stat
     budget_s: float
+
+    @property
+    def competing(self) -> pd.DataFrame:
+        """The runs of methods that compete; the control's are in ``runs`` only."""
+        return competitors(self.runs)
 
 
 class ReportFigure(NamedTuple):
@@ -77,14 +85,14 @@ FIGURES = (
         "Result",
         lambda t: t.aggregate,
         lambda t: aggregate_figure(t.aggregate, t.cells),
-        lambda t: text.aggregate_caption(t.runs, t.choices),
+        lambda t: text.aggregate_caption(t.competing, t.choices),
     ),
     ReportFigure(
         "scenarios",
         "Scenarios",
-        lambda t: t.runs,
-        lambda t: scenario_figure(t.runs),
-        lambda t: text.scenario_caption(t.runs),
+        lambda t: t.competing,
+        lambda t: scenario_figure(t.competing),
+        lambda t: text.scenario_caption(t.competing),
         width=980,
     ),
     ReportFigure(

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from ibench.params import Stat
+from ibench.errors import MetricUndefinedError
+from ibench.metrics.intervals import aggregate, aggregate_interval
+from ibench.metrics.intervals.interval import Values
+from ibench.params import CONTROL, Stat
 from ibench.records import Outcome
 
 __all__ = [
     "aggregate_table",
     "aggregate_tables",
     "cell_table",
+    "competitors",
     "outcome_table",
     "score",
     "with_speedups",
@@ -72,10 +76,11 @@ def _none(value: float | None) -> float | None:
 def cell_table(runs: pd.DataFrame, column: str = "speedup") -> pd.DataFrame:
     """Mean and SEM (ddof 1) over seed pairs, per method and scenario.
 
-    The SEM of a single seed pair is unknown (NaN), not zero.
+    The SEM of a single seed pair is unknown (NaN), not zero. ``n`` of the ``runs`` have
+    a score.
     """
     grouped = runs.groupby(["method", "scenario"], sort=False)[column]
-    table = grouped.agg(mean="mean", n="count", sd="std").reset_index()
+    table = grouped.agg(mean="mean", n="count", sd="std", runs="size").reset_index()
     table["sem"] = table["sd"] / np.sqrt(table["n"])
     return table.drop(columns="sd")
 
@@ -93,46 +98,50 @@ def aggregate_tables(
 ) -> tuple[pd.DataFrame, ...]:
     """Geometric mean over scenarios of the arithmetic mean over seed pairs.
 
-    The interval is a stratified percentile bootstrap: seed pairs are drawn with
-    replacement within each scenario. With few seed pairs it is narrow by
-    construction and says so in the report. All columns see the same draws.
+    The interval is ``metrics.intervals.aggregate_interval`` over the seed pairs; one
+    seed pair gives none. A run without a score is left out and its method is partial:
+    ``scored`` is less than ``runs``. Fewer scenarios make another number, which stands
+    below those over all of them.
 
     Returns:
-        A table a column: method, aggregate, low, high, scenarios, runs; best first.
+        A table a column: method, aggregate, low, high, scenarios (with a score), runs,
+        scored; best first. Unknown numbers are NaN.
     """
-    tail = (1 - choices.confidence) / 2
-    tables: tuple[list[tuple[object, ...]], ...] = tuple([] for _ in columns)
-    for number, (method, group) in enumerate(runs.groupby("method", sort=False)):
-        strata = [
-            [g[column].to_numpy(float) for column in columns]
-            for _, g in group.groupby("scenario")
-        ]
-        rng = np.random.default_rng([choices.bootstrap_seed, number])
-        drawn = _bootstrap(strata, choices.bootstrap_draws, rng)
-        for i, rows in enumerate(tables):
-            low, high = np.quantile(drawn[i], [tail, 1 - tail])
-            value = float(stats.gmean([s[i].mean() for s in strata]))
-            rows.append((method, value, low, high, len(strata), len(group)))
-    names = ["method", "aggregate", "low", "high", "scenarios", "runs"]
-    return tuple(
-        pd.DataFrame(rows, columns=names).sort_values(
-            "aggregate", ascending=False, ignore_index=True
+    names = ["method", "aggregate", "low", "high", "scenarios", "runs", "scored"]
+    tables = []
+    for column in columns:
+        rows = []
+        for method, group in runs.groupby("method", sort=False):
+            known = group[group[column].notna()].groupby("scenario")[column]
+            values = [own.to_numpy(float) for _, own in known]
+            scored = sum(map(len, values))
+            found = _estimate(values, choices.confidence)
+            rows.append((method, *found, len(values), len(group), scored))
+        table = pd.DataFrame(rows, columns=names)
+        tables.append(
+            table.sort_values(
+                ["scenarios", "aggregate"], ascending=False, ignore_index=True
+            )
         )
-        for rows in tables
-    )
+    return tuple(tables)
 
 
-def _bootstrap(
-    strata: list[list[np.ndarray]], draws: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Geometric mean over strata of resampled means: a row a column, a value a draw."""
-    logs = np.zeros((len(strata[0]), draws))
-    for columns in strata:
-        n = len(columns[0])
-        picks = rng.integers(0, n, size=(draws, n))
-        logs += np.log([values[picks].mean(axis=1) for values in columns])
-    result: np.ndarray = np.exp(logs / len(strata))
-    return result
+def _estimate(
+    scenarios: Sequence[Values], confidence: float
+) -> tuple[float, float, float]:
+    """The aggregate and its limits; what is not defined is NaN."""
+    if not scenarios:
+        return math.nan, math.nan, math.nan
+    try:
+        found = aggregate_interval(scenarios, confidence)
+    except MetricUndefinedError:
+        return aggregate(scenarios), math.nan, math.nan
+    return found.value, found.low, found.high
+
+
+def competitors(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs of methods that compete: all but the control's."""
+    return runs[runs.kind != CONTROL].reset_index(drop=True)
 
 
 def outcome_table(runs: pd.DataFrame) -> pd.DataFrame:

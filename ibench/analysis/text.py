@@ -7,42 +7,18 @@ import math
 
 import pandas as pd
 
+from ibench.analysis.scores import competitors
 from ibench.analysis.style import titles
 from ibench.params import Gates, Profile, Stat
 from ibench.records import Record
 
 __all__ = [
     "CAPTIONS", "aggregate_caption", "careful_paragraph", "cell_matrix",
-    "floor_caption", "gate_caption", "gate_table", "headline", "native_table",
+    "comparison_caption",
+    "control_caption", "floor_caption", "gate_caption", "gate_table", "native_table",
     "not_run_paragraph", "provenance_table", "scenario_caption", "study_paragraph",
     "trial_table",
 ]  # fmt: skip
-
-
-def headline(runs: pd.DataFrame, aggregate: pd.DataFrame) -> str:
-    """One paragraph: who is ahead, by how much, and how sure that is."""
-    best, n = aggregate.iloc[0], len(runs)
-    ok = int((runs.outcome == "ok").sum())
-    sure = runs.seeds.nunique() > 1
-    text = (
-        f"**{ok} of {n} runs passed every required check.** The best method is "
-        f"**{best.method}** with an aggregate speedup of **{best['aggregate']:.2f}x** "
-        f"over the PyTorch baseline{_between(best, sure)}."
-    )
-    if len(aggregate) > 1:
-        second = aggregate.iloc[1]
-        text += (
-            f" Next is {second.method} with {second['aggregate']:.2f}x"
-            f"{_between(second, sure)}"
-        )
-        overlap = second.high >= best.low
-        text += f"; the intervals {'overlap' if overlap else 'do not overlap'}." * sure
-        text += ". One seed pair gives no interval." * (not sure)
-    return text
-
-
-def _between(row: pd.Series, sure: bool) -> str:
-    return f" ({row.low:.2f} to {row.high:.2f})" if sure else ""
 
 
 def aggregate_caption(runs: pd.DataFrame, choices: Stat) -> str:
@@ -53,13 +29,29 @@ def aggregate_caption(runs: pd.DataFrame, choices: Stat) -> str:
         if choices.floor_below_baseline
         else "A valid server slower than the baseline counts as it is, below 1.00x."
     )
+    whiskers = (
+        f"Whiskers: {choices.confidence:.0%} interval over seed pairs (Student's t on "
+        "logarithms, from the spread within scenarios). "
+        if seeds > 1
+        else "One seed pair gives no whiskers. "
+    )
     return (
         f"*Bars: geometric mean over {scenarios} scenarios of the mean over {seeds} "
-        "seed pairs. Dots: scenario means (A to D). Whiskers: "
-        f"{choices.confidence:.0%} stratified percentile bootstrap, "
-        f"{choices.bootstrap_draws} draws of seed pairs within scenarios; "
-        f"with {seeds} seed pairs it understates the uncertainty. "
-        f"Failed and gated runs count as 1.00x. {rule}*"
+        f"seed pair{'s' * (seeds > 1)}. Dots: scenario means. {whiskers}Failed and "
+        "gated runs count as 1.00x; a run without a score is left out and counted. "
+        f"{rule} The control is not drawn.*"
+    )
+
+
+def control_caption(control: pd.DataFrame) -> str:
+    """Say what the control's table is."""
+    if control.empty:
+        return "*This profile has no method of kind `control`.*"
+    return (
+        "*The control: the baseline's own launcher, taken through every stage as a "
+        "competitor is. Its speedup is 1.00x, and what it measures instead is the "
+        "study's error. Only runs that passed every required check count; the interval "
+        "is over seed pairs, or over one pair the run's own where it has one.*"
     )
 
 
@@ -131,8 +123,11 @@ def careful_paragraph(runs: pd.DataFrame, careful: str, quick: str) -> str:
     wide = both.pivot_table(
         index=["scenario", "seeds"], columns="method", values="speedup"
     )
-    if careful not in wide or quick not in wide:
+    if not {careful, quick} <= set(runs.method):
         return f"This profile does not hold both {careful} and {quick}."
+    wide = wide.reindex(columns=[careful, quick]).dropna()
+    if wide.empty:
+        return f"No pair of runs of `{careful}` and `{quick}` has two scores."
     ahead = int((wide[careful] > wide[quick]).sum())
     lines = [
         f"- {titles(str(scenario))}: {careful} {group[careful].mean():.2f}x, "
@@ -163,13 +158,25 @@ CAPTIONS = {
 
 def study_paragraph(profile: Profile, runs: pd.DataFrame, host: dict[str, str]) -> str:
     """What this study is: size, model, machine."""
+    methods = competitors(runs).method.nunique()
+    control = " and a control" * (methods < runs.method.nunique())
     return (
         f"Profile `{profile.name}`: {profile.description} {len(runs)} runs: "
-        f"{runs.scenario.nunique()} scenarios, {runs.method.nunique()} methods, "
+        f"{runs.scenario.nunique()} scenarios, {methods} methods{control}, "
         f"{runs.seeds.nunique()} seed pairs. Machine: {host['cpu']}, {host['cores']} "
         f"cores, GPU: {host['gpu']}. Speedups compare with the PyTorch baseline of "
         "the same model, scenario, seed and host. Absolute numbers of a small model on "
         "a CPU say nothing about an H100; the method is the paper's."
+    )
+
+
+def comparison_caption(choices: Stat) -> str:
+    """Say what the table of ratios compares."""
+    return (
+        "*How many times as fast the first method is as each other one, over the runs "
+        f"that both have: {choices.confidence:.0%} interval of the ratio of their "
+        "aggregates, paired by seed. An interval that holds 1.00 does not tell the two "
+        "apart; each stands for itself: one in twenty may miss.*"
     )
 
 
@@ -187,12 +194,13 @@ def floor_caption(choices: Stat) -> str:
 
 
 def cell_matrix(cells: pd.DataFrame) -> pd.DataFrame:
-    """Methods by scenarios: ``mean ± SEM``; an unknown SEM is left out."""
+    """Methods by scenarios: ``mean ± SEM``; an unknown SEM is left out.
+
+    A cell with runs that have no score says of how many runs it is.
+    """
+    columns = (cells["mean"], cells["sem"], cells["n"], cells["runs"])
     shown = cells.assign(
-        text=[
-            f"{mean:.2f}" + ("" if math.isnan(sem) else f" ± {sem:.2f}")
-            for mean, sem in zip(cells["mean"], cells["sem"], strict=True)
-        ],
+        text=[_cell(*row) for row in zip(*columns, strict=True)],
         scenario=cells.scenario.str.upper(),
     )
     order = list(dict.fromkeys(cells.method))
@@ -202,12 +210,20 @@ def cell_matrix(cells: pd.DataFrame) -> pd.DataFrame:
     return matrix.reindex(order).rename_axis(None, axis=1).reset_index()
 
 
+def _cell(mean: float, sem: float, n: int, runs: int) -> str:
+    if not n:
+        return "no score"
+    text = f"{mean:.2f}" + ("" if math.isnan(sem) else f" ± {sem:.2f}")
+    return text + f" ({n} of {runs} runs)" * (n < runs)
+
+
 def gate_caption(gates: Gates, runs: pd.DataFrame) -> str:
     """Explain the gate's table and how sharp the gate is."""
-    accuracy = float(runs.baseline_accuracy.mean())
+    accuracy = float(runs.baseline_accuracy.astype(float).mean())
+    shown = "unknown" if math.isnan(accuracy) else f"{accuracy:.2f}"
     return (
         f"*Pass: at least {gates.tau:.2f} of the baseline's correct answers "
-        f"(baseline accuracy {accuracy:.2f}). smallest_p: smallest exact McNemar "
+        f"(baseline accuracy {shown}). smallest_p: smallest exact McNemar "
         "p-value over the method's runs; the answers are paired by question.*"
     )
 

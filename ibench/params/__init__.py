@@ -14,7 +14,9 @@ from ibench.params.measure import (
     Stopping,
 )
 from ibench.params.methods import (
+    CONTROL,
     AgentMethod,
+    ControlMethod,
     DefaultMethod,
     Method,
     SearchMethod,
@@ -39,9 +41,10 @@ from ibench.params.scenario import (
 )
 
 __all__ = [
-    "Agent", "AgentMethod", "BaseProfile", "Budget", "Cli", "ClientSpec",
-    "Continuation", "DefaultMethod", "Gates", "HarborAgent", "Isolation", "Limits",
-    "LoginFile", "Measure", "Method", "ModelSpec", "Pairing", "PaperScenario", "Phase",
-    "PhaseScale", "Profile", "QuestionsSpec", "Scale", "Scenario", "SearchMethod",
-    "SearchSpace", "SeedPair", "SeedUse", "Stat", "Stopping",
+    "CONTROL", "Agent", "AgentMethod", "BaseProfile", "Budget", "Cli", "ClientSpec",
+    "Continuation", "ControlMethod", "DefaultMethod", "Gates", "HarborAgent",
+    "Isolation", "Limits", "LoginFile", "Measure", "Method", "ModelSpec",
+    "Pairing", "PaperScenario", "Phase", "PhaseScale", "Profile", "QuestionsSpec",
+    "Scale", "Scenario", "SearchMethod", "SearchSpace", "SeedPair", "SeedUse", "Stat",
+    "Stopping",
 ]  # fmt: skip

@@ -180,6 +180,4 @@ class Stat(Closed):
     """Choices of the aggregation."""
 
     floor_below_baseline: bool
-    bootstrap_draws: int = Field(ge=100)
-    bootstrap_seed: int
     confidence: float = Field(gt=0, lt=1)

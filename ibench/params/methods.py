@@ -1,4 +1,4 @@
-"""What competes: default launches, searches, agent sessions."""
+"""What competes: default launches, searches, agent sessions; and a control."""
 
 from __future__ import annotations
 
@@ -9,7 +9,23 @@ from pydantic import Field, model_validator
 from ibench.params.types import Name, Value
 from ibench.records import Closed
 
-__all__ = ["AgentMethod", "DefaultMethod", "Method", "SearchMethod", "SearchSpace"]
+__all__ = [
+    "CONTROL", "AgentMethod", "ControlMethod", "DefaultMethod", "Method",
+    "SearchMethod", "SearchSpace",
+]  # fmt: skip
+
+CONTROL = "control"
+"""Kind of the method that is measured and does not compete."""
+
+
+class ControlMethod(Closed):
+    """The baseline's own launcher, taken through every stage as a competitor is.
+
+    Its true speedup is 1.00: what the study measures instead is the study's error.
+    """
+
+    kind: Literal["control"]
+    name: Name
 
 
 class DefaultMethod(Closed):
@@ -69,7 +85,8 @@ class AgentMethod(Closed):
 
 
 Method: TypeAlias = Annotated[
-    DefaultMethod | SearchMethod | AgentMethod, Field(discriminator="kind")
+    ControlMethod | DefaultMethod | SearchMethod | AgentMethod,
+    Field(discriminator="kind"),
 ]
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from ibench.params.measure import Budget, Limits, Measure, Stat
-from ibench.params.methods import Method
+from ibench.params.methods import CONTROL, Method
 from ibench.params.pairing import Pairing
 from ibench.params.scenario import Scale
 from ibench.params.shape import Shape
@@ -123,4 +123,13 @@ class Profile(BaseProfile):
         names = [m.name for m in self.methods]
         if len(set(names)) != len(names) or "baseline" in names:
             raise ValueError("method names must be unique and not 'baseline'")
+        return self
+
+    @model_validator(mode="after")
+    def _one_control_at_most(self) -> Profile:
+        kinds = [str(m.kind) for m in self.methods]
+        if kinds.count(CONTROL) > 1:
+            raise ValueError("one method of kind 'control' is enough: leave one")
+        if kinds == [CONTROL]:
+            raise ValueError("a control alone competes with nobody: add a method")
         return self

@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from ibench.analysis.comparison import comparison_table
+from ibench.analysis.control import control_table
 from ibench.analysis.costs import (
     cost_paragraph,
     cost_row,
@@ -27,6 +29,7 @@ from ibench.analysis.runs import read_baseline, read_runs
 from ibench.analysis.scores import (
     aggregate_tables,
     cell_table,
+    competitors,
     outcome_table,
     with_speedups,
 )
@@ -70,13 +73,16 @@ def build_tables(job: OpenJob) -> Tables:
     runs, progress, trials, timing, used = frames_of(read_runs(job.study).checked())
     frame = with_speedups(runs, choices)
     other = "speedup_plain" if choices.floor_below_baseline else "speedup_floored"
-    scores, other_floor = aggregate_tables(frame, choices, ("speedup", other))
+    competing = competitors(frame)
+    scores, other_floor = aggregate_tables(competing, choices, ("speedup", other))
     prices = latest_prices(job.study.params)
     costs = price_sessions(job.study, used, prices)
     return Tables(
         runs=frame,
-        cells=cell_table(frame),
+        cells=cell_table(competing),
         aggregate=scores,
+        comparison=comparison_table(competing, scores, choices.confidence),
+        control=control_table(frame, choices.confidence),
         other_floor=other_floor,
         outcomes=outcome_table(frame),
         trials=trials,

@@ -206,6 +206,10 @@ class Study(Grid[Profile]):
                 n: self.engine(n).model_dump(mode="json") for n in named_engines if n
             }
             return spec
+        if method.kind == "control":
+            spec["engine"] = self.baseline_engine.model_dump(mode="json")
+            spec["config"] = self.profile.baseline_config
+            return spec
         if method.kind == "default":
             spec["engine"] = self.engine(method.engine).model_dump(mode="json")
             return spec

@@ -112,7 +112,8 @@ def stage_s(study: Study, job: Job, costs: Costs) -> float:
     load_s = _load_s(scenario, study.profile.measure.warmup_requests, costs)
     if job.stage == "relaunch":
         kind = study.method(job.cell.method).kind
-        known = costs.speedup[kind]
+        # The control is the baseline itself.
+        known = {"b": 1.0} if kind == "control" else costs.speedup[kind]
         # A scenario that nobody has measured is no faster than the slowest known.
         load_s /= known.get(scenario.id, min(known.values()))
         asking_s /= max(1.0, known["b"])

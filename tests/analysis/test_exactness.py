@@ -68,6 +68,12 @@ def test_invalid_points_stand_first_and_say_why() -> None:
     assert "- A, careful, seeds 21-1337, p1: send lag p99 is 1 s" in text
 
 
+def test_a_client_without_calibration_has_an_unknown_bias() -> None:
+    frame = _frame((), ()).assign(ttft_bias_s=None)
+    text = exactness_paragraph(frame)
+    assert "The client was not held against a null server; 10.0%" in text
+
+
 def test_nothing_measured_is_said() -> None:
     assert exactness_paragraph(pd.DataFrame()) == "No phase was measured."
     assert exactness_table(pd.DataFrame()).empty

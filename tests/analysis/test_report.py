@@ -98,18 +98,11 @@ def test_figures_are_byte_stable(tmp_path: Path) -> None:
         assert one.read_bytes() == two.read_bytes(), suffix
 
 
-def test_the_headline_names_the_best_method_and_its_interval() -> None:
-    line = text.headline(FRAME, AGGREGATE)
-    assert "**4 of 8 runs passed" in line
-    assert "**tpe** with an aggregate speedup of **2.62x**" in line
-    assert "do not overlap" in line
-
-
-def test_one_seed_pair_gives_no_interval() -> None:
+def test_the_caption_says_what_the_whiskers_are() -> None:
+    line = text.aggregate_caption(FRAME, CHOICES)
+    assert "95% interval over seed pairs" in line
     one = FRAME[FRAME.seeds == "21-1337"]
-    line = text.headline(one, aggregate_table(one, CHOICES))
-    assert "One seed pair gives no interval." in line
-    assert "overlap" not in line
+    assert "One seed pair gives no whiskers" in text.aggregate_caption(one, CHOICES)
 
 
 def test_what_was_not_run_is_said() -> None:
@@ -128,6 +121,15 @@ def test_measuring_pays_counts_pairs_of_runs() -> None:
     line = text.careful_paragraph(FRAME, "tpe", "careful")
     assert "**4 of 4** pairs of runs" in line
     assert "does not hold both" in text.careful_paragraph(FRAME, "tpe", "nobody")
+
+
+def test_pairs_without_a_score_are_not_counted() -> None:
+    first = FRAME.index == FRAME.index[0]
+    runs = FRAME.assign(speedup=FRAME.speedup.mask(first))
+    line = text.careful_paragraph(runs, "tpe", "careful")
+    assert "**3 of 3** pairs of runs" in line
+    none = FRAME.assign(speedup=float("nan"))
+    assert "No pair of runs" in text.careful_paragraph(none, "tpe", "careful")
 
 
 def test_progress_is_the_best_so_far_over_the_baseline() -> None:

@@ -17,9 +17,7 @@ from ibench.analysis.scores import (
 )
 from ibench.params import Stat
 
-CHOICES = Stat(
-    floor_below_baseline=False, bootstrap_draws=2000, bootstrap_seed=7, confidence=0.95
-)
+CHOICES = Stat(floor_below_baseline=False, confidence=0.95)
 
 
 def frame(rows: Sequence[tuple[str, str, str, str, float | None]]) -> pd.DataFrame:
@@ -88,7 +86,7 @@ def test_the_published_aggregates_come_out_within_rounding() -> None:
     assert len(means) >= 20
 
 
-def test_bootstrap_intervals_widen_with_the_spread() -> None:
+def test_intervals_widen_with_the_spread() -> None:
     narrow = [("a", "m", str(i), "ok", v) for i, v in enumerate([4.0, 4.1, 4.2])]
     wide = [("a", "m", str(i), "ok", v) for i, v in enumerate([1.0, 4.0, 9.0])]
     widths = []
@@ -96,6 +94,32 @@ def test_bootstrap_intervals_widen_with_the_spread() -> None:
         row = aggregate_table(with_speedups(frame(rows), CHOICES), CHOICES).iloc[0]
         widths.append(row.high - row.low)
     assert widths[0] < widths[1]
+
+
+def test_runs_without_a_score_are_left_out_and_counted() -> None:
+    rows = [
+        ("a", "m", "1", "ok", 4.0),
+        ("a", "m", "2", "incomplete", 4.0),
+        ("b", "m", "1", "ok", 8.0),
+        ("b", "m", "2", "ok", 9.0),
+        ("a", "n", "1", "incomplete", 4.0),
+    ]
+    runs = with_speedups(frame(rows), CHOICES)
+    table = aggregate_table(runs, CHOICES).set_index("method")
+    assert list(table.loc["m", ["scenarios", "runs", "scored"]]) == [2, 4, 3]
+    assert table["aggregate"]["m"] == pytest.approx(math.sqrt(2.0 * 4.25))
+    assert table.low["m"] < table["aggregate"]["m"] < table.high["m"]
+    assert math.isnan(table["aggregate"]["n"])
+    cells = cell_table(runs).set_index(["method", "scenario"])
+    assert list(cells.loc[("m", "a"), ["n", "runs"]]) == [1, 2]
+
+
+def test_fewer_scenarios_stand_below_all_of_them() -> None:
+    rows = [("a", "m", "1", "ok", 40.0), ("b", "m", "1", "incomplete", 4.0)]
+    rows += [("a", "n", "1", "ok", 4.0), ("b", "n", "1", "ok", 4.0)]
+    table = aggregate_table(with_speedups(frame(rows), CHOICES), CHOICES)
+    assert list(table.method) == ["n", "m"]
+    assert table.low.isna().all()  # one seed pair
 
 
 def test_every_outcome_is_counted_also_when_it_is_zero() -> None:

@@ -224,13 +224,13 @@ def test_stopping_looks_seldom_and_never_early(
 ) -> None:
     values = np.random.default_rng(0).lognormal(0, 0.1, 2000).tolist()
     stop, looks = SequentialStop(0.01, 100, target="mean"), list[int]()
-    look = stop.interval
+    look = stop._interval
 
-    def counted(seen: list[float]) -> Interval:
+    def counted(seen: Floats) -> tuple[Interval, float]:
         looks.append(len(seen))
         return look(seen)
 
-    monkeypatch.setattr(stop, "interval", counted)
+    monkeypatch.setattr(stop, "_interval", counted)
     stopped = next(n for n in range(1, 2001) if stop.enough(values[:n]))
     assert looks[0] == 100
     assert looks[-1] == stopped

@@ -71,7 +71,9 @@ def test_every_ablation_is_a_study(name: str, tmp_path: Path) -> None:
     study = Study(name, PARAMS, tmp_path)
     assert study.root == tmp_path / name
     assert len(study.jobs) > 3 * 4 * len(study.profile.methods)
-    for method in study.profile.methods:
+    *agents, control = study.profile.methods
+    assert control.kind == "control"
+    for method in agents:
         assert method.kind == "agent"
         text = study.method_prompt(method)
         assert ("$forced_engine" in text) == (method.forced_engine is not None)

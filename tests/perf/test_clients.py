@@ -15,9 +15,10 @@ from ibench.load.calibrate import Truth
 from ibench.load.clock import ClockMap, ClockReading
 from perf import clients, peers
 from perf.client_process import Usage, on_core, run_process
-from perf.client_table import Point, Sample, replace_block, tables
+from perf.client_table import Point, Sample, tables
 from perf.client_truth import Errors, Job, Report, Seen, compare
 from perf.client_worker import Own
+from perf.table import replace_block
 
 MS = 1_000_000
 POINT = Point(streams=4, tokens_per_s=200.0, tokens=8, requests=12)
@@ -228,14 +229,14 @@ def test_only_the_marked_block_of_a_file_is_replaced(tmp_path: Path) -> None:
         "a\n<!-- bench-client: begin -->\nold\n<!-- bench-client: end -->\nb\n",
         encoding="utf-8",
     )
-    replace_block(path, "new")
-    replace_block(path, "newer")
+    replace_block(path, "bench-client", "new")
+    replace_block(path, "bench-client", "newer")
     assert path.read_text(encoding="utf-8") == (
         "a\n<!-- bench-client: begin -->\n\nnewer\n\n<!-- bench-client: end -->\nb\n"
     )
     path.write_text("no marks", encoding="utf-8")
     with pytest.raises(StageError, match="marks"):
-        replace_block(path, "new")
+        replace_block(path, "bench-client", "new")
 
 
 @pytest.mark.slow

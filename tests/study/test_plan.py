@@ -47,7 +47,7 @@ def test_every_job_is_counted_and_a_fresh_study_has_all_left(study: Study) -> No
 def test_budgets_are_what_the_profile_says(study: Study) -> None:
     cells = [c for c in study.cells() if c.method != "baseline"]
     kinds = [study.method(c.method).kind for c in cells]
-    busy = sum(kind != "default" for kind in kinds)
+    busy = sum(kind in ("search", "agent") for kind in kinds)
     assert make_plan(study).left_s["submission"] == busy * 7200
 
 
@@ -78,7 +78,7 @@ def test_what_is_done_costs_nothing_more_and_tells_what_it_took(
     walls = [load_record(job.folder).provenance.wall_s for job in done]
     assert sum(plan.spent_s.values()) == pytest.approx(sum(walls))
     lines = plain(*plan_parts(study, plan))
-    assert next(x for x in lines if x.startswith("total")).split()[1:3] == ["21", "20"]
+    assert next(x for x in lines if x.startswith("total")).split()[1:3] == ["27", "26"]
     assert "nothing is left to measure" in lines
 
 
@@ -96,10 +96,10 @@ def test_what_is_left_takes_as_long_as_its_like_took(tmp_path: Path) -> None:
     assert plan.by_measured == plan.jobs.total() - plan.done.total() - 1
 
 
-def test_the_tiers_are_three_hours_two_days_and_the_whole(tmp_path: Path) -> None:
+def test_the_tiers_are_five_hours_three_days_and_the_whole(tmp_path: Path) -> None:
     plans = {n: make_plan(Study(n, PARAMS, tmp_path)) for n in ("one", "lite", "h100")}
-    assert 2 < hours(plans["one"]) < 3.5
-    assert 36 < hours(plans["lite"]) < 60
+    assert 3 < hours(plans["one"]) < 5.5
+    assert 48 < hours(plans["lite"]) < 80
     assert hours(plans["h100"]) > 4 * hours(plans["lite"])
 
 
@@ -159,7 +159,7 @@ def test_the_command_explains_its_totals(
     options = ["--profile", "h100", "--results", str(tmp_path)]
     assert main(["plan", *options]) == 0
     printed = capsys.readouterr().out
-    assert "108 cells = 4 scenarios x 3 seed pairs x (the baseline and 8 me" in printed
+    assert "120 cells = 4 scenarios x 3 seed pairs x (the baseline and 9 me" in printed
     assert "on one H100 80 GB at 1.99 dollars an hour" in printed
     assert "params/costs" in printed
     assert main(["plan", *options, "--costs", "nowhere"]) == 2

@@ -14,6 +14,7 @@ from ibench.analysis.paper.compare import compare_cells, kind_estimates
 from ibench.analysis.paper.data import Published, cells_of, rows_of
 from ibench.analysis.paper.derive import aggregate_cells
 from ibench.analysis.paper.runs import cells_of_runs
+from ibench.analysis.scores import competitors
 from ibench.analysis.style import COLOURS, house_style, titles
 
 __all__ = ["Boards", "boards_of", "methods_of", "static_figure"]
@@ -37,7 +38,7 @@ def boards_of(source: PanelData) -> dict[str, pd.DataFrame]:
     """Cells frames by name: the profile's first, then what is published."""
     boards = {}
     if source.study is not None:
-        rows = source.frame()
+        rows = competitors(source.frame())
         boards[f"profile {source.profile}"] = cells_of_runs(rows[rows.speedup.notna()])
     paper = cells_of(source.published("paper_table02_leaderboard"))
     boards[PAPER] = paper[paper.kind != "baseline"]

@@ -14,7 +14,12 @@ import pandas as pd
 from ibench.analysis.explore.data import PanelData
 from ibench.analysis.frames import Run, run_row
 from ibench.analysis.runs import read_baseline
-from ibench.analysis.scores import aggregate_table, outcome_table, with_speedups
+from ibench.analysis.scores import (
+    aggregate_table,
+    competitors,
+    outcome_table,
+    with_speedups,
+)
 from ibench.errors import UserError
 from ibench.params import Gates, Stat
 from ibench.records import Verdict
@@ -85,12 +90,9 @@ class Rejudged:
         return with_speedups(pd.DataFrame(rows).drop(columns="reason"), choices)
 
     def board(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Aggregate by method, best first; one run without a score: no place."""
-        unknown = frame[frame.speedup.isna()].method
-        scored = frame[~frame.method.isin(unknown)]
-        if scored.empty:
-            return pd.DataFrame(columns=["method", "aggregate", "low", "high", "runs"])
-        return aggregate_table(scored, self.statistics)
+        """Aggregate of the methods that compete, best first; no score: no place."""
+        table = aggregate_table(competitors(frame), self.statistics)
+        return table[table.scored > 0].reset_index(drop=True)
 
     def outcomes(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Count outcomes per method."""

@@ -199,13 +199,21 @@ def _board(
     axis.plot([], [], "o", color=COLOURS[0], ms=5.5, label="under these rules")
     axis.plot([], [], "o", color="0.35", ms=9, mfc="none", label="usual rules")
     axis.axvline(1.0, color="0.35", linewidth=0.9, linestyle="--", zorder=1)
-    axis.set_yticks(range(len(place)), list(place))
+    axis.set_yticks(range(len(place)), [_name(method, now) for method in place])
     axis.set_ylim(len(place) - 0.4, -0.6)
     top = np.nanmax([1.1, usual.high.max(), now.high.max() if len(now) else 0])
     axis.set_xlim(0, float(top) * 1.06)
     axis.set(xlabel="aggregate speedup (x)")
     axis.grid(visible=False, axis="y")
     axis.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=2)
+
+
+def _name(method: str, board: pd.DataFrame) -> str:
+    """A method's name, and of how many runs its aggregate is where some have none."""
+    own = board[board.method == method]
+    if "scored" not in board or own.empty or (own.scored == own.runs).all():
+        return method
+    return f"{method} ({own.scored.iloc[0]} of {own.runs.iloc[0]} runs)"
 
 
 def _outcomes(axis: Axes, rows: pd.DataFrame) -> None:

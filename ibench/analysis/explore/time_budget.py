@@ -78,8 +78,9 @@ def _valid(run: Run) -> list[tuple[float, float]]:
 def best_at(steps: pd.DataFrame, t_s: float) -> pd.DataFrame:
     """Aggregate of the best valid evaluation by a time, per method.
 
-    Mean over seed pairs, geometric mean over scenarios. A run without a valid
-    evaluation by then counts as 1.00, as a failed run does in the scores.
+    Mean over seed pairs, geometric mean over scenarios. A run counts as the better of
+    1.00 and its best valid evaluation by then: before the first one there is only the
+    baseline, and a worse server than that takes nothing away. So no curve falls.
 
     Returns:
         Columns method, value, valid (runs with an evaluation by then), runs.
@@ -88,7 +89,8 @@ def best_at(steps: pd.DataFrame, t_s: float) -> pd.DataFrame:
     every = steps[keys].drop_duplicates()
     done = steps[steps.t_s <= t_s].groupby(keys, sort=False).best.max()
     found = every.merge(done.reset_index(), on=keys, how="left")
-    scores = found.assign(score=found.best.fillna(FAILED_SCORE))
+    best = found.best.fillna(FAILED_SCORE).clip(lower=FAILED_SCORE)
+    scores = found.assign(score=best)
     rows = []
     for method, own in scores.groupby("method", sort=False):
         means = own.groupby("scenario").score.mean()
@@ -201,7 +203,7 @@ def _curves(axis: Axes, steps: pd.DataFrame, t_s: float, limit_s: float) -> None
     axis.axhline(1.0, color="0.35", linewidth=0.9, linestyle="--")
     axis.set(
         xlabel=f"time in the session ({'h' if hours else 's'})",
-        ylabel="best valid so far / baseline",
+        ylabel="best valid so far / baseline (at least 1.00)",
         xlim=(0, limit_s / unit),
     )
     low, high = curves.value.min(), curves.value.max()

@@ -194,19 +194,24 @@ def _places(table: pd.DataFrame) -> list[_Place]:
     return sorted(places, key=lambda p: -p.aggregate)
 
 
+def _over(difference: float, error: float) -> float:
+    """How many errors a difference is; without one, any is infinitely many, none 0."""
+    if error > 0:
+        return float(difference / error)
+    return math.inf if difference > 0 else 0.0
+
+
 def _needed(a: _Place, b: _Place, power: float) -> dict[str, float]:
     """Two-sample size on the logarithm: n0 ((z_a + z_b) se / difference)^2."""
     difference = abs(math.log(a.aggregate / b.aggregate))
     error = math.hypot(a.sem / a.aggregate, b.sem / b.aggregate)
     z = float(stats.norm.isf(0.025) + stats.norm.isf(1 - power))
-    if error == 0 and difference > 0:
-        needed = 2.0
-    elif difference == 0:
+    if difference == 0:
         needed = math.inf
     else:
         needed = max(2.0, math.ceil(a.n * (z * error / difference) ** 2))
     return {
         "ratio": math.exp(difference),
-        "z": difference / error,
+        "z": _over(difference, error),
         "seed_pairs": needed,
     }

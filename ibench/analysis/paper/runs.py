@@ -13,7 +13,7 @@ import pandas as pd
 
 from ibench.analysis.frames import run_row
 from ibench.analysis.runs import read_baseline, read_runs
-from ibench.analysis.scores import cell_table, with_speedups
+from ibench.analysis.scores import cell_table, competitors, with_speedups
 from ibench.errors import CorruptResultError
 from ibench.store import RECORD
 from ibench.study.definition import Study
@@ -50,8 +50,8 @@ def finished_runs(study: Study) -> FinishedRuns:
         raise CorruptResultError(found.problems[0] if found.problems else why)
     rows = pd.DataFrame([run_row(run) for run in found.runs])
     frame = with_speedups(rows, study.profile.statistics)
-    # A run without a required check has no score: it is not in the comparison.
-    scored = frame[frame.speedup.notna()].reset_index(drop=True)
+    # A run without a required check has no score, and the control does not compete.
+    scored = competitors(frame[frame.speedup.notna()])
     return FinishedRuns(scored, found.planned, found.problems)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 __all__ = [
     "Draws",
@@ -64,10 +65,10 @@ def parametric_draws(cells: pd.DataFrame, draws: int, seed: int) -> Draws:
 def rank_intervals(draws: Draws) -> pd.DataFrame:
     """Rank of each method over the draws: median, 95 % interval, chance to be first.
 
-    The range that a leaderboard's rank column hides.
+    The range that a leaderboard's rank column hides. Equal aggregates share the better
+    rank, as in ``derive.rank_of``.
     """
-    order = np.argsort(-draws.aggregates, axis=1)
-    ranks = np.argsort(order, axis=1) + 1
+    ranks = stats.rankdata(-draws.aggregates, method="min", axis=1).astype(int)
     low, high = np.quantile(ranks, LEVELS, axis=0, method="nearest")
     bottom, top = np.quantile(draws.aggregates, LEVELS, axis=0)
     return pd.DataFrame(

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from ibench.analysis.paper import figures_statistics as draw
 from ibench.analysis.paper.budget import BudgetModel, fit_budget_model
@@ -120,7 +121,8 @@ def quartiles(data: Published, settings: DrawSettings) -> pd.DataFrame:
     The printed quartile ranges need seed-level data; these are drawn.
     """
     draws = _draws(data, settings, ("agent",))
-    place = np.argsort(np.argsort(-draws.values, axis=1), axis=1)
+    # Equal speedups share a place: the order of the rows must not decide.
+    place = stats.rankdata(-draws.values, method="average", axis=1) - 1
     quartile = np.minimum(4 * place // len(draws.methods), 3)
     spread = quartile.max(axis=3) - quartile.min(axis=3)
     mean = spread.mean(axis=1)

@@ -75,9 +75,7 @@ def profile_board(profile: StudyView) -> Board:
         total = whole[method]
         # A geometric mean over fewer scenarios cannot be compared with the others.
         if total.scenarios == frame.scenario.nunique():
-            # Nothing can be drawn from one seed pair: its width of 0 means unknown.
-            drawn = (total.low, total.high) if total.runs > total.scenarios else ()
-            values["aggregate"] = _value(total.aggregate, *drawn)
+            values["aggregate"] = _value(total.aggregate, total.low, total.high)
         row = {"name": method, "kind": kind, "note": _unscored(frame, method)}
         rows.append(BoardRow.model_validate(row | values))
     return Board(
@@ -85,9 +83,9 @@ def profile_board(profile: StudyView) -> Board:
         label=f"Profile {profile.name}",
         note=(
             f"{len(profile.runs)} of {profile.planned} runs finished, model "
-            f"{profile.model}. Whiskers: {choices.confidence * 100:g} % bootstrap "
-            "interval over seed pairs (aggregate), mean ± SEM (one scenario); a single "
-            "seed pair gives none."
+            f"{profile.model}. Whiskers: {choices.confidence * 100:g} % interval over "
+            "seed pairs (aggregate), mean ± SEM (one scenario); a single seed pair "
+            "gives none. The control does not compete and is left out."
         ),
         rows=tuple(rows),
     )

@@ -12,7 +12,7 @@ from ibench.analysis.frames import Run, run_row
 from ibench.analysis.runs import read_runs
 from ibench.analysis.scores import with_speedups
 from ibench.analysis.site.data import EvaluationView, Fact
-from ibench.params import Stat
+from ibench.params import CONTROL, Stat
 from ibench.study.definition import Cell, Study
 
 __all__ = ["StudyView", "evaluations_of", "facts_of", "load_profile"]
@@ -34,19 +34,23 @@ class StudyView:
 
 
 def load_profile(study: Study) -> StudyView:
-    """Read every finished run of a study."""
+    """Read every finished run of a study but the control's, which does not compete."""
     found = read_runs(study)
     statistics = study.profile.statistics
-    frame = pd.DataFrame([run_row(run) for run in found.runs])
+    controls = {m.name for m in study.profile.methods if m.kind == CONTROL}
+    shown = [(c, run) for c, run in found.finished if c.method not in controls]
+    planned = sum(c.method not in {"baseline", *controls} for c in study.cells())
+    runs = tuple(run for _, run in shown)
+    frame = pd.DataFrame([run_row(run) for run in runs])
     return StudyView(
         name=study.profile.name,
         model=study.profile.model,
         statistics=statistics,
         root=study.root,
-        cells=tuple(cell for cell, _ in found.finished),
-        runs=found.runs,
-        frame=with_speedups(frame, statistics) if found.runs else frame,
-        planned=found.planned,
+        cells=tuple(cell for cell, _ in shown),
+        runs=runs,
+        frame=with_speedups(frame, statistics) if runs else frame,
+        planned=planned,
         problems=tuple(_below(study.results, line) for line in found.problems),
     )
 

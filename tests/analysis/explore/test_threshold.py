@@ -9,6 +9,7 @@ from ibench.analysis.explore.rejudge import Rejudged, judge_again, open_rejudged
 from ibench.analysis.explore.threshold import (
     ThresholdRules,
     Thresholds,
+    _name,
     published_board,
     published_outcomes,
 )
@@ -166,3 +167,15 @@ def test_the_taus_are_what_the_data_knows(mine: Thresholds, theirs: Thresholds) 
     assert "prints a change of 1" in theirs.text(
         ThresholdRules(0.97, floor=False, judge=True)
     )
+
+
+def test_a_method_with_runs_without_a_score_keeps_its_place(mine: Thresholds) -> None:
+    assert mine.runs is not None
+    rules = ThresholdRules(0.5, floor=False, judge=False)
+    frame = mine.runs.frame(rules.tau, floor=rules.floor, judge=rules.judge)
+    lost = frame.index == frame[frame.method == "m00"].index[0]
+    board = mine.runs.board(frame.assign(speedup=frame.speedup.mask(lost)))
+    row = board.set_index("method").loc["m00"]
+    assert (row.scored, row.runs) == (7, 8)
+    assert _name("m00", board) == "m00 (7 of 8 runs)"
+    assert _name("m01", board) == "m01"

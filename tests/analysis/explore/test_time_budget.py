@@ -45,6 +45,13 @@ def test_a_run_without_a_valid_evaluation_counts_as_one() -> None:
     assert (row.valid, row.runs) == (1, 2)
 
 
+def test_a_worse_server_than_the_baseline_takes_nothing_away() -> None:
+    """A run counts as 1.00 before its first evaluation, and no curve falls."""
+    frame = steps(("a", "1", 10.0, 0.8), ("a", "1", 20.0, 0.9), ("a", "1", 30.0, 1.4))
+    values = [best_at(frame, t).value[0] for t in (0.0, 10.0, 20.0, 30.0)]
+    assert values == pytest.approx([1.0, 1.0, 1.0, 1.4])
+
+
 def test_curves_are_those_of_methods_with_a_budget(own: PanelData) -> None:
     frame = anytime(own.runs)
     assert set(frame.method) == {"m01", "m02"}

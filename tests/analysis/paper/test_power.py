@@ -150,6 +150,17 @@ def test_more_seed_pairs_resolve_more() -> None:
     assert adjacent_pairs(table).seed_pairs.iloc[1] == math.inf
 
 
+def test_methods_without_spread_need_two_pairs_or_never_differ() -> None:
+    """A printed SEM of 0 on both sides: the difference is infinitely many errors."""
+    table = pd.DataFrame(
+        {"method": list("xyz"), "aggregate": [5.0, 4.0, 4.0], "sem": 0.0, "n": 3}
+    )
+    differ, alike = adjacent_pairs(table).itertuples()
+    assert (differ.seed_pairs, differ.z) == (2.0, math.inf)
+    assert (alike.seed_pairs, alike.z) == (math.inf, 0.0)
+    assert share_resolved(table, (2,)).all_pairs.iloc[0] == pytest.approx(2 / 3)
+
+
 def budget(agents: int, slope: float, noise: float) -> pd.DataFrame:
     rng = np.random.default_rng(8)
     rows = []

@@ -58,6 +58,13 @@ def test_ranks_of_equal_methods_are_open() -> None:
     assert table.first_share["a"] == pytest.approx(0.5, abs=0.03)
 
 
+def test_equal_methods_share_their_rank_in_any_order_of_rows() -> None:
+    draws = parametric_draws(cells(a=(1.0, 0.0), b=(1.0, 0.0), c=(2.0, 0.0)), 10, 1)
+    table = rank_intervals(draws).set_index("method")
+    assert list(table.median_rank[["a", "b", "c"]]) == [2, 2, 1]
+    assert (table.rank_low == table.rank_high).all()
+
+
 def test_probability_of_improvement_against_the_closed_form() -> None:
     mean_x, mean_y, sem = 6.0, 5.0, 0.4
     draws = parametric_draws(cells(x=(mean_x, sem), y=(mean_y, sem)), 20_000, 5)

@@ -129,12 +129,20 @@ def _openings(s: RunSeen, phase: PhaseSummary, own: Results) -> tuple[bool, str]
     limit_s = percentile(ttfts, 50)
     tpots = defined(tpot_s, own)
     step_s = _LEAST_STEPS * percentile(tpots, 50) if tpots else 0.0
+    late = sum(map(_is_late, own))
     text = (
-        f"{phase.name}: unexplained wait behind the first token {wait_s:.3g} s "
+        f"{phase.name}: unexplained wait behind the first token {wait_s:.3g} s, longer "
+        f"than the TTFT in {late} of {len(waits)} requests "
         f"(limit {limit_s:.3g} s, the TTFT p50, which is at least {step_s:.3g} s, "
         "half the TPOT p50)"
     )
     return wait_s <= limit_s and limit_s >= step_s, text
+
+
+def _is_late(r: RequestResult) -> bool:
+    """Whether the wait behind the first token is longer than the TTFT."""
+    waits, ttfts = defined(unexplained_wait_s, [r]), defined(ttft_s, [r])
+    return bool(waits and ttfts) and waits[0] > ttfts[0]
 
 
 def _held(s: RunSeen, phase: PhaseSummary) -> tuple[bool, str] | None:
@@ -152,10 +160,12 @@ def _held(s: RunSeen, phase: PhaseSummary) -> tuple[bool, str] | None:
     prompts = [r.prompt_tokens for r in base_results if r.prompt_tokens]
     slowest_s = base_ttft + claimed * (percentile(prompts, 50) if prompts else 0)
     is_gain = _HELD_RATIO * claimed <= min(base_tpot, whole)
+    late = defined(ttft_s, answered(s.of(phase)))
     text = (
         f"{phase.name}: TPOT p50 {claimed:.3g} s, {whole:.3g} s by whole answers, "
         f"baseline {base_tpot:.3g} s (limit a factor of {_HELD_RATIO:g}); "
-        f"TTFT p50 {ttft:.3g} s (limit {slowest_s:.3g} s)"
+        f"TTFT p50 {ttft:.3g} s (limit {slowest_s:.3g} s, "
+        f"passed by {sum(t > slowest_s for t in late)} of {len(late)} requests)"
     )
     return not (is_gain and ttft > slowest_s), text
 

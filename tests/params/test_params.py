@@ -9,7 +9,7 @@ import yaml
 from ibench import REPOSITORY
 from ibench.errors import ParameterError
 from ibench.methods.agents.session import HURRY_CLOSE_S, HURRY_GRACE_S
-from ibench.params import PaperScenario, Profile
+from ibench.params import Gates, PaperScenario, Profile
 from ibench.params.files import load_yaml, named
 from ibench.records import sha256_of
 from ibench.stages.runner import SAVE_S
@@ -170,6 +170,13 @@ def test_a_rate_goes_with_paced_arrivals_only(params: Path) -> None:
     )
     with pytest.raises(ParameterError, match="every kind but burst"):
         load_yaml(PaperScenario, path)
+
+
+def test_a_required_judge_is_named(params: Path) -> None:
+    path = params / "gates" / "no-judge.yaml"
+    path.write_text(path.read_text().replace("rules, timing", "rules, judge"))
+    with pytest.raises(ParameterError, match="required_checks has judge: name one"):
+        load_yaml(Gates, path)
 
 
 def test_run_ids_change_downstream_of_a_change_and_nowhere_else(

@@ -188,7 +188,7 @@ def _stopped(target: Target, kind: str, width: float, rng: Generator) -> Seen:
 ALIKE, ONE_WIDE = (0.05,) * 4, (0.3, 0.03, 0.03, 0.03)
 GRADED = (0.02, 0.05, 0.1, 0.2)
 _TARGETS: tuple[Target, ...] = ("p50", "mean", "rate")
-_LATENCIES = {"independent": 0.93, "ar 0.7": 0.92, "average 10": 0.9, "modes 20": 0.88}
+_LATENCIES = {"independent": 0.93, "ar 0.7": 0.92, "average 10": 0.9, "modes 20": 0.78}
 CASES = (
     *(
         Case(
@@ -226,8 +226,8 @@ CASES = (
             (3, 3, 1.0),
             (5, 5, 1.0),
             (5, 2, 1.0),
-            (5, 2, 3.0),
-            (5, 2, 1 / 3),
+            (5, 2, 5.0),
+            (5, 2, 0.2),
             (3, 2, 1.0),
             (10, 2, 1.0),
             (10, 3, 1.0),

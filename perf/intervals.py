@@ -21,7 +21,7 @@ from perf.table import replace_block
 __all__ = ["BLOCK", "Coverage", "coverage", "main", "table"]
 
 BLOCK = "bench-intervals"
-DRAWS, STOPPED_DRAWS = 4000, 1000
+DRAWS, STOPPED_DRAWS = 4000, 400
 """Of each case; a run that stops by itself takes a hundred times as long."""
 
 

@@ -53,7 +53,9 @@ KINDS: tuple[dict[str, str], ...] = (
 )
 
 
-def make_study(params: Path, folder: Path, *, methods: int, seed_pairs: int) -> Study:
+def make_study(
+    params: Path, folder: Path, *, methods: int, seed_pairs: int, control: bool = False
+) -> Study:
     """Write a parameter folder with a profile of many methods and seed pairs."""
     shutil.copytree(params, folder / "params")
     profile = yaml.safe_load((params / "profiles" / "h100.yaml").read_text())
@@ -61,6 +63,8 @@ def make_study(params: Path, folder: Path, *, methods: int, seed_pairs: int) -> 
     profile["methods"] = [
         {"name": f"m{i:02d}", **KINDS[i % len(KINDS)]} for i in range(methods)
     ]
+    if control:
+        profile["methods"].append({"name": "control", "kind": "control"})
     path = folder / "params" / "profiles" / f"{PROFILE}.yaml"
     path.write_text(yaml.safe_dump(profile))
     for path in (folder / "params" / "scenarios").glob("*.yaml"):

@@ -25,8 +25,8 @@ from ibench.errors import (
 )
 from ibench.records import BaselineResult, Evidence, LaunchOutcome
 from ibench.stages.runner import StageRunner
-from ibench.store import load_record, retire
-from ibench.study.grid import Grid
+from ibench.store import RECORD, load_record, retire
+from ibench.study.grid import Grid, Job
 from ibench.study.state import is_done
 
 __all__ = ["PREEMPTED", "RETRY", "is_finished", "run_cell"]
@@ -80,7 +80,7 @@ def run_cell(
             return refused[1]
     try:
         with _claim(cell, owner, utc, sleep) as claim, _signals(cell.name):
-            end = _attempt(cell, runner)
+            end = _attempt(cell, runner, sleep)
             claim.end(end.ended, end.detail)
     except HeldError as error:
         say(f"{cell.name}: {error}; nothing is left for this job to do")
@@ -146,9 +146,12 @@ def _signals(name: str) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _attempt(cell: CellJob, runner: StageRunner) -> _End:
+def _attempt(
+    cell: CellJob, runner: StageRunner, sleep: Callable[[float], None]
+) -> _End:
     try:
         for job in cell.jobs:
+            _await_others(cell, job, sleep)
             runner.run(job)
             _refuse_machine_faults(job.folder, job.name)
     except IbenchError as error:
@@ -158,6 +161,27 @@ def _attempt(cell: CellJob, runner: StageRunner) -> _End:
             return _End("blocked", f"{cell.name}: {error.strerror}; free some", 2)
         raise
     return _End("done", "", 0)
+
+
+def _await_others(cell: CellJob, job: Job, sleep: Callable[[float], None]) -> None:
+    """Wait for what another cell measures: the baseline that a relaunch is beside.
+
+    Raises:
+        InfrastructureError: it was not there within the stage's own limit.
+    """
+    ours = {j.folder for j in cell.jobs}
+    waited_s = 0.0
+    while True:
+        missing = [f for f in job.needs if f not in ours and not (f / RECORD).exists()]
+        if not missing:
+            return
+        if waited_s >= job.limit_s:
+            raise InfrastructureError(
+                f"{job.name}: waited {waited_s:g} s for {missing[0]}: its cell has to "
+                "be submitted too, and to end first"
+            )
+        sleep(_LOOK_S)
+        waited_s += _LOOK_S
 
 
 def _refuse_machine_faults(folder: Path, name: str) -> None:

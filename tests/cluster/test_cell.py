@@ -56,6 +56,13 @@ class Bench:
         self.cell: CellJob = self.grid.cells[CELL]
         self.said: list[str] = []
         self.ran: list[str] = []
+        self.slept_s: list[float] = []
+        publish_job(self.study, self.baseline)
+
+    @property
+    def baseline(self) -> Job:
+        """What the relaunch of the cell is beside."""
+        return self.study.job("a/baseline/21-1337/baseline")
 
     def run(self, act: Act | None = None, job: str = "17_1") -> int:
         runner = Stages(self.study, Path("notebooks"), Line(io.StringIO()))
@@ -70,7 +77,12 @@ class Bench:
     def run_with(self, runner: StageRunner, job: str = "17_1") -> int:
         owner = Owner.this(job)
         return run_cell(
-            self.cell, runner, owner, utc=lambda: "now", say=self.said.append
+            self.cell,
+            runner,
+            owner,
+            utc=lambda: "now",
+            say=self.said.append,
+            sleep=self.slept_s.append,
         )
 
     def publish(self, job: Job) -> None:
@@ -99,6 +111,19 @@ def test_a_finished_cell_is_done_at_once(bench: Bench) -> None:
     assert bench.ran == ["submission", "relaunch"]
     assert bench.endings == ["done"]
     assert bench.said == [f"{CELL}: finished before"]
+
+
+def test_a_baseline_that_another_job_measures_is_waited_for(bench: Bench) -> None:
+    record = bench.baseline.folder / RECORD
+    kept = record.read_bytes()
+    record.unlink()
+    assert bench.run() == 75  # within the limit of the stage it never came
+    assert bench.ran == ["submission"]
+    assert sum(bench.slept_s) == bench.study.limit_s("relaunch")
+    assert "waited" in bench.said[0]
+    record.write_bytes(kept)
+    assert bench.run() == 0
+    assert bench.ran == ["submission", "relaunch"]
 
 
 def test_what_is_there_is_not_run_again(bench: Bench) -> None:

@@ -199,6 +199,16 @@ def _reasoning(reply: _Reply) -> None:
 
 
 WHOLE = {"choices": [{"message": {"content": TEXT}, "finish_reason": "stop"}]}
+_TURN = threading.Lock()
+
+
+def _in_turn(reply: _Reply) -> None:
+    """One request at a time, a quarter of a second each."""
+    with _TURN:
+        time.sleep(0.25)
+        reply.events(GOOD)
+
+
 MODES: dict[str, Callable[[_Reply], None]] = {
     "good": lambda r: r.events(GOOD),
     "one_byte": _one_byte_at_a_time,
@@ -206,6 +216,7 @@ MODES: dict[str, Callable[[_Reply], None]] = {
     "broken_json": lambda r: r.events([GOOD[0], b"data: {oops\n\n", DONE]),
     "wrong_shape": lambda r: r.events([event({"choices": [{"delta": 1}]}), DONE]),
     "hang": _hang,
+    "in_turn": _in_turn,
     "trickle": _trickle,
     "truncated": lambda r: r.events(GOOD[:4]),
     "broken_chunks": _breaks_chunked_encoding,

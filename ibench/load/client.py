@@ -102,7 +102,9 @@ class LoadClient(Protocol):
             base_url: address of the server without a path.
             planned: what to send.
             concurrency: slots; a request that is due waits for one.
-            request_timeout_s: limit of one request, from sending to its last byte.
+            request_timeout_s: limit of one request, from sending to its last byte, or
+                from the last answer of another one that ended: who waits behind others
+                on a server that answers one at a time is not late.
             enough: once it says so, nothing more is sent; what flies is awaited.
 
         Returns:

@@ -24,7 +24,6 @@ class Stream:
     __slots__ = (
         "closed",
         "data",
-        "deadline_ns",
         "end_ns",
         "error",
         "failure",
@@ -40,13 +39,10 @@ class Stream:
         "wall_ns",
     )
 
-    def __init__(
-        self, index: int, message: bytes, ready_ns: int, deadline_ns: int
-    ) -> None:
+    def __init__(self, index: int, message: bytes, ready_ns: int) -> None:
         """Nothing sent, nothing came."""
         self.index = index
         self.ready_ns = ready_ns
-        self.deadline_ns = deadline_ns
         self.unsent = memoryview(message)
         self.sent_ns: int | None = None
         self.first_ns: int | None = None  # first bytes of the body

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import TypeAlias
 
 import httpx
@@ -90,7 +91,7 @@ class HttpxClient:
                 free.put_nowait((client, 0))
             cpu_ns = time.thread_time_ns()
             start_ns = self._clock() + _START_DELAY_NS
-            gate = _Gate(enough)
+            gate = _Gate(enough, request_timeout_s)
             sending: dict[int, asyncio.Task[Exchange]] = {}
             for i in sorted(range(len(planned)), key=lambda i: planned[i].offset_ns):
                 due_ns = start_ns + planned[i].offset_ns
@@ -98,9 +99,7 @@ class HttpxClient:
                 slot = await free.get()
                 if gate.shut:
                     break
-                todo = self._send(
-                    free, slot, planned[i], due_ns, request_timeout_s, gate
-                )
+                todo = self._send(free, slot, planned[i], due_ns, gate)
                 sending[i] = asyncio.create_task(todo)
             exchanges = [await sending[i] for i in sorted(sending)]
             cpu_s = (time.thread_time_ns() - cpu_ns) / 1e9
@@ -121,13 +120,12 @@ class HttpxClient:
         slot: tuple[httpx.AsyncClient, int],
         item: PlannedRequest,
         scheduled_ns: int,
-        request_timeout_s: float,
         gate: _Gate,
     ) -> Exchange:
         client, freed_ns = slot
         got = _Answer(self._clock)
         try:
-            failure, error = await got.receive(client, item.body, request_timeout_s)
+            failure, error = await got.receive(client, item.body, gate)
             exchange = Exchange(
                 request_id=item.request_id,
                 scheduled_ns=scheduled_ns,
@@ -151,13 +149,26 @@ _Slots: TypeAlias = asyncio.LifoQueue[tuple[httpx.AsyncClient, int]]
 
 
 class _Gate:
-    """Shut once a run has seen enough."""
+    """Shut once a run has seen enough; each answer that ends gives others more time."""
 
-    def __init__(self, enough: Enough | None) -> None:
-        self._enough = enough
+    def __init__(self, enough: Enough | None, limit_s: float) -> None:
+        self._enough, self.limit_s = enough, limit_s
+        self._waiting: set[asyncio.Timeout] = set()
         self.shut = False
 
+    @asynccontextmanager
+    async def limit(self) -> AsyncIterator[None]:
+        async with asyncio.timeout(self.limit_s) as timeout:
+            self._waiting.add(timeout)
+            try:
+                yield
+            finally:
+                self._waiting.discard(timeout)
+
     def ended(self, e: Exchange) -> None:
+        if e.failure is None:
+            for timeout in self._waiting:
+                timeout.reschedule(asyncio.get_running_loop().time() + self.limit_s)
         if self._enough is None or e.sent_ns is None or e.failure or not e.reads:
             return
         done = Finished(e.sent_ns, e.reads[0].t_ns, e.reads[-1].t_ns)
@@ -175,13 +186,13 @@ class _Answer:
         self.reads: list[Read] = []
 
     async def receive(
-        self, client: httpx.AsyncClient, body: bytes, limit_s: float
+        self, client: httpx.AsyncClient, body: bytes, gate: _Gate
     ) -> tuple[FailureKind | None, str | None]:
         try:
-            async with asyncio.timeout(limit_s):
+            async with gate.limit():
                 return await self._exchange(client, body)
         except TimeoutError:
-            return FailureKind.TIMEOUT, f"not finished after {limit_s:g} s"
+            return FailureKind.TIMEOUT, f"not finished after {gate.limit_s:g} s"
         except httpx.HTTPError as error:
             return self._kind(error), f"{type(error).__name__}: {error}"[:500]
 

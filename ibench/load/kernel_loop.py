@@ -7,6 +7,7 @@ the response's framing; everything else waits until the run is over.
 from __future__ import annotations
 
 import contextlib
+import heapq
 import select
 import socket
 import struct
@@ -54,7 +55,8 @@ class Loop:
         self._next = 0
         self._flying = 0
         self._begun: list[Stream | None] = [None] * len(planned)
-        self._deadlines: deque[Stream] = deque()
+        self._deadlines: list[tuple[int, int, Stream]] = []  # a heap
+        self._progress_ns = 0  # the last whole answer, whichever request's
         self._freed_ns = deque([0] * self._slots)
         self._links: dict[int, Link] = {}
         self._idle: list[Link] = []
@@ -99,7 +101,7 @@ class Loop:
 
     def _wait(self) -> list[tuple[int, int]]:
         """Wait for bytes, the next request or the next deadline."""
-        until = self._deadlines[0].deadline_ns if self._deadlines else None
+        until = self._deadlines[0][0] if self._deadlines else None
         if self._flying < self._slots and self._next < len(self._order):
             due = self._due_ns()
             if until is None or due < until:
@@ -125,11 +127,10 @@ class Loop:
             index = self._order[self._next]
             self._next += 1
             self._flying += 1
-            deadline_ns = self._clock() + self._timeout_ns
             ready_ns = max(due_ns, self._freed_ns.popleft())
-            stream = Stream(index, self._message(index), ready_ns, deadline_ns)
+            stream = Stream(index, self._message(index), ready_ns)
             self._begun[index] = stream
-            self._deadlines.append(stream)
+            self._watch_deadline(self._clock() + self._timeout_ns, stream)
             self._give(stream, fresh=False)
 
     def _message(self, index: int) -> bytes:
@@ -270,17 +271,42 @@ class Loop:
         self._flying -= 1
         if failure is not None:
             stream.failure, stream.error = failure, error[:500]
-        elif self._enough and stream.sent_ns is not None and stream.first_ns:
+        else:
+            self._progress_ns = stream.end_ns
+        if (
+            failure is None
+            and self._enough
+            and stream.sent_ns is not None
+            and stream.first_ns
+        ):
             times = Finished(stream.sent_ns, stream.first_ns, stream.read_ns[-1])
             if self._enough(times):
                 self._next = len(self._order)
-        while self._deadlines and self._deadlines[0].end_ns is not None:
-            self._deadlines.popleft()
+        while self._deadlines and self._deadlines[0][2].end_ns is not None:
+            heapq.heappop(self._deadlines)
+
+    def _ask_whether_enough(self, stream: Stream) -> None:
+        if self._enough and stream.sent_ns is not None and stream.first_ns:
+            times = Finished(stream.sent_ns, stream.first_ns, stream.read_ns[-1])
+            if self._enough(times):
+                self._next = len(self._order)
+
+    def _watch_deadline(self, deadline_ns: int, stream: Stream) -> None:
+        heapq.heappush(self._deadlines, (deadline_ns, stream.index, stream))
 
     def _expire(self) -> None:
+        """End what took too long: since it was sent, or since another one ended.
+
+        A server that answers one request at a time lets the others wait their turn;
+        as long as answers end, nobody who waits is too late.
+        """
         now_ns = self._clock()
-        while self._deadlines and self._deadlines[0].deadline_ns <= now_ns:
-            stream = self._deadlines[0]
+        while self._deadlines and self._deadlines[0][0] <= now_ns:
+            deadline_ns, _, stream = heapq.heappop(self._deadlines)
+            later_ns = self._progress_ns + self._timeout_ns
+            if later_ns > max(deadline_ns, now_ns):
+                self._watch_deadline(later_ns, stream)
+                continue
             for link in self._links.values():
                 if link.stream is stream:
                     self._drop(link)

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from statistics import fmean
 from typing import NamedTuple, TypeAlias
 
-from ibench.params import Scenario
+from ibench.params import Pairing, Scenario
 from ibench.params.costs import Costs
 from ibench.params.files import load_yaml, named
 from ibench.store import read_head
@@ -109,15 +109,30 @@ def stage_s(study: Study, job: Job, costs: Costs) -> float:
         return budgets.get(kind, 0.0)
     questions = study.profile.questions
     asking_s = questions.n * costs.question_s / questions.concurrency
-    load_s = _load_s(scenario, study.profile.measure.warmup_requests, costs)
+    baseline_s = _load_s(scenario, study.profile.measure.warmup_requests, costs)
+    if job.stage == "baseline":
+        lives_s = study.profile.baseline_repeats * (costs.launch_s + baseline_s)
+        return min(lives_s + asking_s, job.limit_s)
     if job.stage == "relaunch":
         kind = study.method(job.cell.method).kind
         # The control is the baseline itself.
         known = {"b": 1.0} if kind == "control" else costs.speedup[kind]
         # A scenario that nobody has measured is no faster than the slowest known.
-        load_s /= known.get(scenario.id, min(known.values()))
+        load_s = baseline_s / known.get(scenario.id, min(known.values()))
         asking_s /= max(1.0, known["b"])
-    return min(costs.launch_s + load_s + asking_s, job.limit_s)
+        lives_s = _lives_s(study.profile.pairing, load_s, baseline_s, costs.launch_s)
+        return min(lives_s + asking_s, job.limit_s)
+    raise ValueError(f"stage {job.stage} has no estimate")
+
+
+def _lives_s(
+    pairing: Pairing, load_s: float, baseline_s: float, launch_s: float
+) -> float:
+    """Time of all server lives of a relaunch; two that start together start once."""
+    if pairing.kind == "alternate":
+        return pairing.lives * launch_s + load_s + baseline_s
+    after_s = pairing.baseline_after * (launch_s + baseline_s)
+    return pairing.lives * (launch_s + load_s) + after_s
 
 
 def _load_s(scenario: Scenario, warmup: int, costs: Costs) -> float:

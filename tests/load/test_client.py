@@ -118,6 +118,28 @@ def test_a_flood_after_the_end_is_somebodys_recorded_failure_at_most(
 
 
 @both
+def test_who_waits_behind_others_is_not_late(make: type[LoadClient]) -> None:
+    """Eight at once, answered one by one: the last waits four times its limit."""
+    with faulty_server("in_turn") as server:
+        found = _send(make(), server.base_url, (0,) * 8, slots=8, limit_s=0.6)
+    assert [e.failure for e in found] == [None] * 8
+    last = max(found, key=lambda e: e.end_ns)
+    assert last.sent_ns is not None
+    assert last.end_ns - last.sent_ns > 1.5e9
+
+
+@both
+def test_a_server_that_hangs_keeps_nobody_longer_than_the_limit(
+    make: type[LoadClient],
+) -> None:
+    begun = time.monotonic()
+    with faulty_server("hang") as server:
+        found = _send(make(), server.base_url, (0,) * 4, slots=4, limit_s=0.5)
+    assert [e.failure for e in found] == [FailureKind.TIMEOUT] * 4
+    assert time.monotonic() - begun < 5
+
+
+@both
 def test_requests_start_when_due(make: type[LoadClient]) -> None:
     offsets_ns = (0, 100_000_000, 250_000_000)
     with faulty_server("good") as server:

@@ -42,6 +42,7 @@ class Tables:
     found: pd.DataFrame
     baselines: pd.DataFrame
     timing: pd.DataFrame
+    lives: pd.DataFrame
     costs: pd.DataFrame
     cost_text: str
     host: dict[str, str]

@@ -24,6 +24,7 @@ from ibench.analysis.frames import (
     run_row,
     trial_rows,
 )
+from ibench.analysis.lives import life_rows
 from ibench.analysis.report import Tables, drawn
 from ibench.analysis.runs import read_baseline, read_runs
 from ibench.analysis.scores import (
@@ -48,8 +49,8 @@ LOG_BYTES = 256 * 2**10
 
 
 def frames_of(runs: Iterable[Run]) -> tuple[pd.DataFrame, ...]:
-    """Tables of runs: themselves, progress, trials, timing, what they used."""
-    tables: tuple[list[dict[str, Any]], ...] = ([], [], [], [], [])
+    """Tables of runs: themselves, progress, trials, timing, what they used, lives."""
+    tables: tuple[list[dict[str, Any]], ...] = ([], [], [], [], [], [])
     for run in runs:  # one at a time: they need not fit in memory
         rows = (
             [run_row(run)],
@@ -57,6 +58,7 @@ def frames_of(runs: Iterable[Run]) -> tuple[pd.DataFrame, ...]:
             trial_rows(run),
             timing_rows(run),
             [cost_row(run)],
+            life_rows(run),
         )
         for table, made in zip(tables, rows, strict=True):
             table.extend(made)
@@ -70,7 +72,8 @@ def build_tables(job: OpenJob) -> Tables:
         CorruptResultError: a record is missing or was edited.
     """
     choices = job.study.profile.statistics
-    runs, progress, trials, timing, used = frames_of(read_runs(job.study).checked())
+    read = read_runs(job.study).checked()
+    runs, progress, trials, timing, used, lives = frames_of(read)
     frame = with_speedups(runs, choices)
     other = "speedup_plain" if choices.floor_below_baseline else "speedup_floored"
     competing = competitors(frame)
@@ -90,6 +93,7 @@ def build_tables(job: OpenJob) -> Tables:
         found=found_frame(frame),
         baselines=_baselines(job),
         timing=timing,
+        lives=lives,
         costs=cost_table(costs, scores),
         cost_text=cost_paragraph(costs, prices),
         host=_host(job),

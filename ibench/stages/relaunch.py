@@ -27,19 +27,19 @@ from ibench.records import (
     Evidence,
     LaunchOutcome,
     Paired,
-    RequestResult,
     Submission,
     sha256_of,
 )
 from ibench.serving.attach import AttachedServer
 from ibench.serving.launch import LAUNCHER, RunningServer
 from ibench.stages.evidence import Lives
+from ibench.stages.kept import keep_tables, keep_workload, neutral_copy
 from ibench.study.draw import evaluation
 from ibench.study.job import OpenJob
 from ibench.study.live import cores_of, launched
-from ibench.workloads import Workload, set_hash, write_questions, write_requests
+from ibench.workloads import set_hash
 
-__all__ = ["alone", "collect_evidence", "collect_running", "neutral_copy", "relaunch"]
+__all__ = ["alone", "collect_evidence", "collect_running", "relaunch"]
 
 LAUNCHER_KEPT = 20_000
 
@@ -172,7 +172,7 @@ def _opened(job: OpenJob, pairing: Pairing) -> Lives:
     """Draw, keep and cut what is sent; see how exact the client is."""
     job.status.phase("workload")
     workload = evaluation(job)
-    _keep_workload(job, workload)
+    keep_workload(job, workload)
     settings = job.study.profile.measure
     parts = parts_of(job.scenario.workload, workload, settings, folder=job.folder)
     shares = pairing.lives if pairing.kind == "alternate" else 1
@@ -209,7 +209,7 @@ def _evidence(
     last, first = lives.ended[-1], lives.seen[0]
     life = lives.ended[0] if last.outcome == OK else last
     measurement = lives.measured()
-    _keep_tables(job, lives)
+    keep_tables(job, lives)
     each = zip(*(e.spans_s for e in lives.ended), strict=True)
     spans = [math.fsum(part) for part in each]
     is_whole = last.outcome == OK and measurement is not None
@@ -251,39 +251,6 @@ def _detail(life: Life, measurement: Measurement | None) -> str:
     return f"{life.outcome}: {life.detail}" if was_ready else life.detail
 
 
-def _keep_workload(job: OpenJob, workload: Workload) -> None:
-    """Write what is asked beside what comes back."""
-    write_requests(job.folder / "requests.jsonl", workload.requests)
-    write_questions(job.folder / "questions.jsonl", workload.questions)
-    job.keep("requests.jsonl")
-    job.keep("questions.jsonl")
-
-
-def _keep_tables(job: OpenJob, lives: Lives) -> None:
-    """Keep every request, chunk and answer; an unmeasured run keeps empty tables.
-
-    ``beside.parquet`` has the requests of the baseline that was up beside it.
-    """
-    measurement, beside = lives.measured(), lives.measured(beside=True)
-    results = measurement.results if measurement else ()
-    chunks = [
-        {"phase": r.phase, "request_id": r.request_id, "i": i} | c.model_dump()
-        for r in results
-        for i, c in enumerate(r.chunks)
-    ]
-    job.save_rows("requests", _rows(results))
-    job.save_rows("chunks", chunks)
-    job.save_rows("answers", _rows(lives.seen[0].answers))
-    if beside is not None:
-        job.save_rows("beside", _rows(beside.results))
-    for path in sorted(job.folder.glob("arrivals-*.json")):
-        job.keep(path.name)
-
-
-def _rows(results: Sequence[RequestResult]) -> list[dict[str, Any]]:
-    return [r.model_dump(mode="json", exclude={"chunks"}) for r in results]
-
-
 def alone(job: OpenJob, source: Path, label: str) -> float:
     """Objective of one more life of a baseline that was measured before.
 
@@ -308,21 +275,3 @@ def alone(job: OpenJob, source: Path, label: str) -> float:
     if found is None or found.objective is None:
         raise LaunchError(LaunchOutcome.DIED, found.detail if found else life.detail)
     return found.objective
-
-
-def neutral_copy(job: OpenJob, source: Path, name: str | None = None) -> Path:
-    """Copy a submission to a neutral place: its path must not tell the seeds.
-
-    What a session made lies where it was made: a launcher may name a model that the
-    agent wrote beside it by its whole path.
-
-    Args:
-        job: the stage.
-        source: the submission.
-        name: of the place; by default the run id's head.
-    """
-    work = job.study.root / ".work" / (name or job.job.run_id[:12])
-    shutil.rmtree(work, ignore_errors=True)
-    copy = work / "workspace"
-    shutil.copytree(source, copy, symlinks=True)
-    return copy

@@ -47,7 +47,7 @@ def lives_paragraph(lives: pd.DataFrame) -> str:
     paired = int((lives.blocks > 0).sum())
     text = (
         f"{paired} of {len(lives)} runs were loaded beside the baseline, block by "
-        "block in turns. `unpaired` is the ratio to the baseline alone in stage 1, which "
+        "block in turns. `unpaired` is the ratio to the baseline alone in stage 1; it "
         "scores nothing. `drift`: how much a fixed piece of work changed on the "
         "servers' cores over a life; `others`: cores that were busy for somebody else. "
     )

@@ -119,6 +119,19 @@ def own_cores(s: RunSeen) -> Finding:
     return finding("own_cores", not count, text)
 
 
+def left_alone(s: RunSeen) -> Finding:
+    """Connections with the baseline's server that the client did not open.
+
+    Requests that wait there while it is stopped would be answered on its own time and
+    make it slow (``pairing: alternate``). The client keeps none between two blocks.
+    """
+    if s.evidence.paired is None or s.evidence.paired.kind != "alternate":
+        return finding("left_alone", None, "no baseline was up beside it")
+    count = s.evidence.intrusions
+    text = f"{count} foreign connections with the baseline beside it (limit 0)"
+    return finding("left_alone", not count, text)
+
+
 def evaluator_changed(s: RunSeen) -> Finding:
     """Files of evaluator or base model whose hash is not the one delivered."""
     changed = sorted(s.evidence.evaluator_changed)
@@ -153,6 +166,7 @@ RULES: tuple[Callable[[RunSeen], Finding], ...] = (
     launcher_checkpoint,
     detached_server,
     own_cores,
+    left_alone,
     evaluator_changed,
     forced_engine,
 )

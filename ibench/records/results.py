@@ -103,6 +103,10 @@ class Evidence(Closed):
     strays: int = Field(
         default=0, description="threads on cores that the server was not given"
     )
+    intrusions: int = Field(
+        default=0,
+        description="connections with the baseline beside it when that was not on turn",
+    )
     timings_s: dict[str, float]
 
 

@@ -16,6 +16,7 @@ import psutil
 __all__ = [
     "busy_times_s",
     "command_line",
+    "connections_to",
     "cpu_model",
     "cpu_pressure_s",
     "descendants",
@@ -34,6 +35,8 @@ __all__ = [
 ]  # fmt: skip
 
 _PROC = Path("/proc")
+# Connections that carry or may carry data: established, being opened, half closed.
+_OPEN = frozenset({"01", "03", "04", "05", "08"})
 _LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
 _FLAGS = 6  # place of the flags among the fields after the command name
 _EXITING = 0x4  # PF_EXITING in linux/sched.h
@@ -187,6 +190,17 @@ def listening_ports(pids: Iterable[int]) -> tuple[int, ...]:
                 if fields[3] == _LISTEN and fields[9] in inodes:
                     ports.add(int(fields[1].rpartition(":")[2], 16))
     return tuple(sorted(ports))
+
+
+def connections_to(port: int) -> int:
+    """Count the connections that others hold with a server's port, accepted or not."""
+    count = 0
+    for table in ("tcp", "tcp6"):
+        for line in _read("net", table).splitlines()[1:]:
+            fields = line.split()
+            is_its = int(fields[1].rpartition(":")[2], 16) == port
+            count += is_its and fields[3] in _OPEN
+    return count
 
 
 def _socket_inodes(pid: int) -> set[str]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
 
 from ibench.errors import LaunchError, MetricUndefinedError
 from ibench.load.blocks import Part
@@ -23,6 +24,7 @@ from ibench.serving.cores import Cores, move, on_cores, strays
 from ibench.serving.fingerprint import command_lines, engines_in
 from ibench.serving.gpu import GpuMeter, energy_per_token_j
 from ibench.serving.host_watch import Watch
+from ibench.serving.linux import connections_to
 from ibench.serving.weights import opened_by
 from ibench.study.job import OpenJob
 from ibench.study.live import answers_of, connected, cores_of
@@ -46,6 +48,7 @@ class LifeSeen:
         gpu: what GPUs were used for.
         host: the machine meanwhile.
         strays: threads that could run on cores that the server was not given.
+        intrusions: connections with the baseline when it was not on turn.
     """
 
     side: Side | None = None
@@ -58,6 +61,7 @@ class LifeSeen:
     gpu: GpuUse | None = None
     host: HostWatch | None = None
     strays: int = 0
+    intrusions: int = 0
 
 
 @dataclass
@@ -253,12 +257,17 @@ def _take_turns(
             seen.strays += len(strays(running.pids(), cores.servers))
         running.pause()
 
-    for side, server, pause in (
-        (seen.side, running, after_turn),
-        (seen.beside, other, other.pause),
-    ):
-        if side is not None:
-            side.resume, side.pause = server.resume, pause
+    def before_its_turn() -> None:
+        # The client has closed what it had: what waits there now is somebody else's,
+        # and would be answered on the baseline's time.
+        seen.intrusions += connections_to(urlsplit(other.base_url).port or 0)
+        other.resume()
+
+    for server in (running, other):
         if cores:
             move(server.pids(), cores.servers)
         server.pause()
+    if seen.side is not None:
+        seen.side.resume, seen.side.pause = running.resume, after_turn
+    if seen.beside is not None:
+        seen.beside.resume, seen.beside.pause = before_its_turn, other.pause

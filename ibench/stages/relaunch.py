@@ -232,6 +232,7 @@ def _evidence(
         evaluator_changed={},
         left_behind=tuple(p for e in lives.ended for p in e.left_behind),
         strays=sum(s.strays for s in lives.seen),
+        intrusions=sum(s.intrusions for s in lives.seen),
         host=tuple(s.host for s in lives.seen if s.host is not None),
         timings_s=dict(
             zip(

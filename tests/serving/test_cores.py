@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ import pytest
 
 from ibench.serving.cores import Cores, divided, move, on_cores, strays
 from ibench.serving.host_watch import Watch, probe
+from ibench.serving.linux import connections_to
 
 AVAILABLE = sorted(os.sched_getaffinity(0))
 two_cores = pytest.mark.skipif(len(AVAILABLE) < 2, reason="needs two cores")
@@ -72,3 +74,16 @@ def test_somebody_elses_work_is_told_from_ours() -> None:
     assert foreign.others_cores - own.others_cores > 0.3
     assert 0 <= foreign.steal_share <= 1
     assert own.drift >= 0
+
+
+def test_connections_are_counted_until_they_are_closed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert connections_to(port) == 0
+        with socket.create_connection(("127.0.0.1", port)):
+            assert connections_to(port) == 1  # nobody has accepted it yet
+            accepted, _ = server.accept()
+            assert connections_to(port) == 1
+        assert connections_to(port) == 1  # closed on the other side only
+        accepted.close()
+        assert connections_to(port) == 0

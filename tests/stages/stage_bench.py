@@ -14,6 +14,7 @@ import yaml
 
 from ibench import REPOSITORY
 from ibench.files import tree_sha256
+from ibench.params import Pairing
 from ibench.records import Evidence, Submission
 from ibench.serving.launch import LAUNCHER
 from ibench.serving.processes import free_port
@@ -23,6 +24,7 @@ from ibench.study.assets import Assets
 from ibench.study.definition import Study
 from ibench.study.job import OpenJob
 
+ALONE, IN_TURNS = Pairing(), Pairing(kind="alternate", lives=2)
 CELL, BASE = "a/default-transformers-serve/21-1337", "a/baseline/21-1337"
 REQUESTS = 3
 MARK = f"ibench-stage-test-{os.getpid()}"  # in the command line of every process
@@ -69,8 +71,9 @@ class Bench:
     model_dir: Path
     cache: Path
 
-    def study(self, folder: Path, paired: bool = False, /, **measure: float) -> Study:
-        pairing = "alternate" if paired else "lives"
+    def study(
+        self, folder: Path, pairing: Pairing = ALONE, /, **measure: float
+    ) -> Study:
         shutil.copytree(REPOSITORY / "params", folder / "params")
         path = folder / "params" / "profiles" / "smoke.yaml"
         profile = yaml.safe_load(path.read_text())
@@ -80,7 +83,7 @@ class Bench:
             "a": {"input_tokens": 64, "output_tokens": 8, "phases": burst}
         }
         profile["methods"] = profile["methods"][:1]
-        profile["pairing"] = {"kind": pairing, "lives": 2 if paired else 1}
+        profile["pairing"] = pairing.model_dump(mode="json")
         profile["questions"] |= {"n": 20, "development_n": 2}
         profile["measure"] |= {"warmup_requests": 1, **measure}
         path.write_text(yaml.safe_dump(profile))

@@ -7,11 +7,13 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from statistics import geometric_mean
 from typing import Any
 
 import pytest
 
 from ibench.errors import CorruptResultError
+from ibench.params import Pairing
 from ibench.params.types import Value
 from ibench.records import BaselineResult, Outcome
 from ibench.serving.engines import launcher_script
@@ -21,7 +23,7 @@ from ibench.stages.gating import gate
 from ibench.stages.relaunch import relaunch
 from ibench.store import load_record, read_rows
 from ibench.study.definition import Study
-from tests.stages.stage_bench import BASE, CELL, Bench, run_stage_3
+from tests.stages.stage_bench import BASE, CELL, IN_TURNS, Bench, run_stage_3
 
 pytestmark = [pytest.mark.slow]
 two_cores = pytest.mark.skipif(
@@ -36,7 +38,7 @@ def bench(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 @pytest.fixture(scope="module")
 def baseline(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Study:
-    study = bench.study(tmp_path_factory.mktemp("baseline"), True)
+    study = bench.study(tmp_path_factory.mktemp("baseline"), IN_TURNS)
     job = bench.open(study, f"{BASE}/baseline")
     job.publish(measure_baseline(job))
     return study
@@ -45,7 +47,7 @@ def baseline(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Study:
 @pytest.fixture
 def study(bench: Bench, baseline: Study, tmp_path: Path) -> Study:
     """A study of its own over the same measured baseline."""
-    made = bench.study(tmp_path, True)
+    made = bench.study(tmp_path, IN_TURNS)
     bench.lend(baseline, made)
     return made
 
@@ -157,3 +159,37 @@ def test_a_baseline_that_does_not_start_gives_no_score(
     assert verdict.outcome is not Outcome.OK
     assert verdict.speedup is None
     assert isinstance(load_record(base).result, BaselineResult)
+
+
+def test_lives_of_the_baseline_before_and_after(bench: Bench, tmp_path: Path) -> None:
+    """Where one GPU cannot hold both: nothing is up beside anything."""
+    pairing = Pairing(kind="lives", lives=2, baseline_after=1)
+    study = bench.study(tmp_path, pairing)
+    profile = study.profile.model_copy(update={"baseline_repeats": 2})
+    study.profile = profile
+    job = bench.open(study, f"{BASE}/baseline")
+    base = measure_baseline(job)
+    job.publish(base)
+    assert len(base.lives) == 2
+    bench.submit(study, reference(study))
+    evidence = run_stage_3(bench, study).evidence
+    paired = evidence.paired
+    assert paired is not None
+    assert [life.baseline_objective for life in paired.lives] == [None, None]
+    assert all(life.objective for life in paired.lives)
+    assert len(paired.baseline_after) == 1
+    assert not (study.job(f"{CELL}/relaunch").folder / "beside.parquet").exists()
+    assert (
+        len(read_rows(study.job(f"{CELL}/relaunch").folder / "requests.parquet")) == 3
+    )
+    verdict = gate(bench.open(study, f"{CELL}/gating"))
+    assert verdict.outcome is Outcome.OK, verdict.reason
+    found = verdict.speedup
+    assert found is not None
+    assert found.lives == 2  # of the side with fewer
+    ours = [life.objective for life in paired.lives if life.objective]
+    everything = [*base.lives, *paired.baseline_after]
+    ratio = geometric_mean(ours) / geometric_mean(everything)
+    assert found.value == pytest.approx(ratio)
+    assert found.low is not None
+    assert found.low < ratio

@@ -20,7 +20,7 @@ from ibench.serving.launch import LAUNCHER
 from ibench.serving.processes import free_port
 from ibench.store import load_record, verify
 from ibench.study.definition import Study
-from tests.stages.stage_bench import Bench
+from tests.stages.stage_bench import IN_TURNS, Bench
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def study(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
     folder = tmp_path_factory.mktemp("score")
-    return Bench(model_dir, folder / "cache").study(folder, True)
+    return Bench(model_dir, folder / "cache").study(folder, IN_TURNS)
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ from ibench.study.state import is_done
 __all__ = ["PREEMPTED", "RETRY", "is_finished", "run_cell"]
 
 RETRY, PREEMPTED = InfrastructureError.exit_code, PreemptedError.exit_code
-_LOOK_S = 5.0
+_LOOK_S, _LOOK_AT_OTHERS_S = 5.0, 1.0
 
 
 class _End(NamedTuple):
@@ -180,8 +180,8 @@ def _await_others(cell: CellJob, job: Job, sleep: Callable[[float], None]) -> No
                 f"{job.name}: waited {waited_s:g} s for {missing[0]}: its cell has to "
                 "be submitted too, and to end first"
             )
-        sleep(_LOOK_S)
-        waited_s += _LOOK_S
+        sleep(_LOOK_AT_OTHERS_S)
+        waited_s += _LOOK_AT_OTHERS_S
 
 
 def _refuse_machine_faults(folder: Path, name: str) -> None:

@@ -107,7 +107,7 @@ def sample_requests(
     scaffold = tokenizer.count_messages([_user("")])
     cache: dict[str, list[int]] = {}
     requests = []
-    starts = None if spec.compat == "upstream" else _Starts(spec)
+    starts = None if spec.compat == "upstream" else _Starts(spec, split)
     reach = 0 if starts is None else _REPAIR_REACH
     for index, (target, source, output) in enumerate(_draws(spec, sources, split)):
         document = source.document
@@ -197,9 +197,10 @@ def _draws(
 class _Starts:
     """Where prompts begin, in tokens of their document; none twice while others are."""
 
-    def __init__(self, spec: WorkloadSpec) -> None:
+    def __init__(self, spec: WorkloadSpec, split: Split) -> None:
+        # Texts that are nearly alike must not begin at the same place in two splits.
         self._draw = random.Random(  # noqa: S311
-            f"{spec.seed}:start:{spec.target_input}:{spec.output_tokens}"
+            f"{spec.seed}:{split}:start:{spec.target_input}:{spec.output_tokens}"
         )
         self._used: dict[str, set[int]] = {}
 

@@ -45,6 +45,7 @@ class Odd:
     url: str
     study: Study
     numbers: list[int] = field(default_factory=list)
+    measured: float = 0.0
 
     @cached_property
     def baseline(self) -> dict[str, Bench]:
@@ -90,8 +91,10 @@ class Odd:
         return connect(self.url, [MODEL], self.model_dir, MODEL, scenario, settings)
 
     def judge(self, name: str, mode: str) -> Verdict:
+        bench = self.bench(name, mode)
+        self.measured = bench.evidence.objective or 0.0
         return judge_run(
-            self.bench(name, mode),
+            bench,
             self.baseline[name],
             (),
             load_yaml(Gates, REPOSITORY / "params" / "gates" / "cpu.yaml").model_copy(
@@ -176,4 +179,8 @@ def test_plain_cheats_are_named(odd: Odd, mode: str) -> None:
 )
 def test_honest_servers_keep_what_they_showed(odd: Odd, name: str, mode: str) -> None:
     verdict = odd.judge(name, mode)
-    assert (verdict.outcome, verdict.credited) == (Outcome.OK, ()), verdict.reason
+    assert verdict.outcome is Outcome.OK, verdict.reason
+    assert verdict.objective is not None
+    # The baseline was measured minutes ago: on cores that others use, a gain that is
+    # none but their noise may be taken off (docs/threat-model.md), and little of it.
+    assert verdict.objective >= 0.8 * odd.measured

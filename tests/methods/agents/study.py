@@ -45,6 +45,7 @@ def made_study(
     profile["methods"] = [
         {"kind": "agent", "name": "tried", "agent": agent["name"], "prompt": "default"}
     ]
+    profile["pairing"] = {"kind": "lives"}  # stages are opened one by one here
     profile["budget"] |= {"agent_s": budget_s, "grace_s": grace_s}
     profile_path.write_text(yaml.safe_dump(profile))
     (params / "agents" / f"{agent['name']}.yaml").write_text(yaml.safe_dump(agent))

@@ -121,12 +121,11 @@ def is_judged_and_scored(study: Study, baseline: Study) -> None:
     assert verdict.baseline_objective == base.objective
     relaunched = load_record(study.job(f"{CELL}/relaunch").folder).result
     assert verdict.objective == getattr(relaunched, "objective", None)
-    value = score(
-        verdict.outcome, verdict.objective, verdict.baseline_objective, floor=False
-    )
+    assert verdict.speedup is not None
     assert verdict.objective is not None
     assert base.objective is not None
-    assert value == verdict.objective / base.objective
+    value = score(verdict.outcome, verdict.speedup.value, base.objective, floor=False)
+    assert value == pytest.approx(verdict.objective / base.objective)
     assert 0.1 < value < 10.0  # which precision is the faster one is the CPU's affair
     job.publish(verdict)
     assert verify(job.folder) == []

@@ -4,96 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-from pydantic import Field
 
-from ibench.analysis.paper.data import Published
-from ibench.errors import ParameterError
-from ibench.records import Closed
+from ibench.analysis.paper.selecting import (
+    CheckedNumber,
+    Context,
+    PublishedCell,
+    Rows,
+    checked_columns,
+    numbers,
+    value,
+)
 
-__all__ = ["GENERIC", "CheckedNumber", "Context", "PublishedCell", "Rows", "select"]
-
-
-class PublishedCell(Closed):
-    """One published cell: file, the row's key, column."""
-
-    file: str
-    where: dict[str, str] = Field(description="column: value; must name one row")
-    column: str
-    scale: float = 1.0
-
-
-class Rows(Closed):
-    """Some rows of a published file."""
-
-    file: str
-    where: dict[str, str] = Field(default={}, description="column: value")
-    without: dict[str, str] = Field(default={}, description="column: value")
-
-
-@dataclass(frozen=True)
-class Context:
-    """What a check may read."""
-
-    data: Published
-    params: Path
-    results: Path
-    profile: str | None
-
-
-@dataclass(frozen=True)
-class CheckedNumber:
-    """What was printed, what came out here; unknown is NaN."""
-
-    published: float
-    obtained: float
-    note: str = ""
-
-
-def _texts(column: pd.Series) -> pd.Series:
-    """Cells as they stand in the file, for comparison with a claim's text."""
-    if column.dtype == bool:
-        return column.map({True: "true", False: "false"})
-    if column.dtype == float:
-        return column.map(lambda x: f"{x:g}")
-    return column.astype(str)
-
-
-def select(context: Context, rows: Rows | PublishedCell) -> pd.DataFrame:
-    """The rows that a claim names; ``tau: 0.95`` is written as text.
-
-    Raises:
-        ParameterError: a column that the file does not have.
-    """
-    frame = context.data(rows.file)
-    without = rows.without if isinstance(rows, Rows) else {}
-    for column, value in [*rows.where.items(), *without.items()]:
-        if column not in frame:
-            raise ParameterError("claims.yaml", rows.file, column, "no such column")
-        same = _texts(frame[column]) == value
-        frame = frame[same if column in rows.where else ~same]
-    return frame
-
-
-def value(context: Context, cell: PublishedCell | float) -> float:
-    """The number in a cell, or a number as it is.
-
-    Raises:
-        ParameterError: the claim does not name exactly one row.
-    """
-    if not isinstance(cell, PublishedCell):
-        return float(cell)
-    frame = select(context, cell)
-    if len(frame) != 1 or cell.column not in frame:
-        raise ParameterError(
-            "claims.yaml", f"{cell.file}.{cell.column}", dict(cell.where),
-            f"names {len(frame)} rows, not one",
-        )  # fmt: skip
-    return float(frame[cell.column].iloc[0]) * cell.scale
+__all__ = ["GENERIC"]
 
 
 def two_numbers(
@@ -115,10 +40,12 @@ def total(
     distinct: str | None = None,
 ) -> CheckedNumber:
     """Sum of a column; ``distinct`` counts rows with the same value there once."""
-    frame = select(context, rows)
-    frame = frame.drop_duplicates(distinct) if distinct else frame
+    summed = numbers(context, rows, column)
+    if distinct:
+        kept = checked_columns(context, rows, distinct).drop_duplicates(distinct).index
+        summed = summed.loc[kept]
     return CheckedNumber(
-        value(context, published), float(frame[column].sum()), f"{len(frame)} rows"
+        value(context, published), float(summed.sum()), f"{len(summed)} rows"
     )
 
 
@@ -131,8 +58,8 @@ def extreme(
     how: Literal["max", "min", "median"],
 ) -> CheckedNumber:
     """Largest, smallest or median value of a column."""
-    column_ = select(context, rows)[column].astype(float)
-    return CheckedNumber(value(context, published), float(column_.agg(how)))
+    best = numbers(context, rows, column).agg(how)
+    return CheckedNumber(value(context, published), float(best))
 
 
 def percentages(
@@ -141,23 +68,24 @@ def percentages(
     rows: Rows,
     runs: str,
     percent: str,
-    of: int,
+    of: PublishedCell | float,
     decimals: int = 1,
 ) -> CheckedNumber:
     """Rows whose percentage is not that of their count, after rounding."""
-    frame = select(context, rows).dropna(subset=[runs])
-    again = 100 * frame[runs].astype(float) / of
+    frame = checked_columns(context, rows, runs, percent).dropna(subset=[runs])
+    again = 100 * frame[runs].astype(float) / value(context, of)
     off = (frame[percent].astype(float) - again).abs() > 0.5 * 10**-decimals + 1e-9
-    note = f"{len(frame)} rows" + _named(frame[off])
+    note = f"{len(frame)} rows" + named(frame[off])
     return CheckedNumber(0.0, float(off.sum()), note)
 
 
 def ranks(context: Context, *, rows: Rows, rank: str, by: str) -> CheckedNumber:
     """Rows out of order: a better rank with a smaller value."""
-    frame = select(context, rows).dropna(subset=[rank]).sort_values(rank)
+    frame = checked_columns(context, rows, rank, by)
+    frame = frame.dropna(subset=[rank]).sort_values(rank)
     wrong = frame[by].astype(float).diff() > 1e-9
     return CheckedNumber(
-        0.0, float(wrong.sum()), f"{len(frame)} rows" + _named(frame[wrong])
+        0.0, float(wrong.sum()), f"{len(frame)} rows" + named(frame[wrong])
     )
 
 
@@ -180,8 +108,9 @@ def same_columns(
         other_key: its column that names the same row.
         columns: column of the first file: column of the second.
     """
-    first = select(context, rows).set_index(key)
-    second = select(context, other).set_index(other_key)
+    first = checked_columns(context, rows, key, *columns).set_index(key)
+    second = checked_columns(context, other, other_key, *columns.values())
+    second = second.set_index(other_key)
     shared = [k for k in first.index if k in second.index]
     worst, where = 0.0, ""
     for a, b in columns.items():
@@ -196,26 +125,14 @@ def same_columns(
     )
 
 
-def rows_above(
-    context: Context, *, published: float, rows: Rows, column: str, limit: PublishedCell
-) -> CheckedNumber:
-    """How many rows lie above a cell."""
-    frame, bound = select(context, rows), value(context, limit)
-    return CheckedNumber(
-        published,
-        float((frame[column].astype(float) > bound).sum()),
-        f"above {bound:g}",
-    )
-
-
 def transcription(context: Context) -> CheckedNumber:
     """Files whose bytes are not those that were transcribed."""
     edited = context.data.edited()
     return CheckedNumber(0.0, float(len(edited)), ", ".join(f"{e}.csv" for e in edited))
 
 
-def _named(frame: pd.DataFrame) -> str:
-    """Name up to three rows that break a rule."""
+def named(frame: pd.DataFrame) -> str:
+    """Text that names up to three rows which break a rule; empty for none."""
     names = [" / ".join(map(str, row[:2])) for row in frame.itertuples(index=False)]
     return f"; wrong: {', '.join(names[:3])}" if names else ""
 
@@ -227,6 +144,5 @@ GENERIC: tuple[Callable[..., CheckedNumber], ...] = (
     percentages,
     ranks,
     same_columns,
-    rows_above,
     transcription,
 )

@@ -1,4 +1,4 @@
-"""Checks that know the paper: its formulas, its tables, our runs of its methods."""
+"""Checks that know the paper: its formulas and its tables."""
 
 from __future__ import annotations
 
@@ -9,31 +9,28 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ibench.analysis.paper.checks import (
-    CheckedNumber,
-    Context,
-    PublishedCell,
-    Rows,
-    select,
-    value,
-)
-from ibench.analysis.paper.data import SCENARIOS, cells_of, rows_of
+from ibench.analysis.paper.data import SCENARIOS, rows_of
 from ibench.analysis.paper.derive import (
-    aggregate_cells,
     all_aggregates,
     best_of_three,
     geometric,
     implied_costs,
     native_units,
 )
-from ibench.analysis.paper.runs import aggregate_of, baseline_of
+from ibench.analysis.paper.selecting import (
+    CheckedNumber,
+    Context,
+    PublishedCell,
+    Rows,
+    numbers,
+    value,
+)
 
 __all__ = ["SPECIFIC"]
 
 MEANS = [f"{s}_speedup" for s in SCENARIOS]
 BOARD = "paper_table02_leaderboard"
-# A quarter of 12 runs: one scenario's six hours of GPU at 1.99 USD.
-GPU_USD_PER_CELL = 3 * 2 * 1.99
+DOLLARS_PER_HOUR = 1.99  # of one H100, as Table 12 says
 
 
 def _largest(frame: pd.DataFrame, values: pd.Series) -> pd.Series:
@@ -62,8 +59,8 @@ def aggregate_of_maxima(
     context: Context, *, published: PublishedCell | float, rows: Rows
 ) -> CheckedNumber:
     """Geometric mean of the best value of each scenario."""
-    best = select(context, rows)[MEANS].max()
-    again = geometric(pd.DataFrame([best]).astype(float)).iloc[0]
+    best = {column: numbers(context, rows, column).max() for column in MEANS}
+    again = geometric(pd.DataFrame([best])).iloc[0]
     return CheckedNumber(value(context, published), float(again))
 
 
@@ -99,9 +96,13 @@ def cost_per_speedup(context: Context) -> CheckedNumber:
 def cost_lower_bound(context: Context, *, agent: str) -> CheckedNumber:
     """Printed total against the cells that Table 13 implies, GPU time for the rest."""
     rows = implied_costs(context.data)
+    if agent not in set(rows.agent):
+        raise context.unknown("agent", agent, rows.agent)
     row = rows[rows.agent == agent].iloc[0]
     empty = sum(math.isnan(row[f"{s}_usd"]) for s in SCENARIOS)
-    bound = row.known_cells_usd + empty * GPU_USD_PER_CELL
+    gpu = context.data("paper_table12_cost").set_index("agent").gpu_usd[agent]
+    # A scenario has a quarter of the runs, and each run costs its GPU at least.
+    bound = row.known_cells_usd + empty * float(gpu) / len(SCENARIOS)
     return CheckedNumber(
         float(row.total_usd), float(bound), "obtained is a lower bound"
     )
@@ -160,69 +161,6 @@ def native_deviation(context: Context) -> CheckedNumber:
     return CheckedNumber(0.0, 100 * abs(float(worst.relative_deviation)), note)
 
 
-def sem_factor(context: Context) -> CheckedNumber:
-    """Median ratio of the paper's SEMs over the README's."""
-    ratio = _sem_ratios(context)
-    return CheckedNumber(
-        1.0, float(ratio.median()), f"{len(ratio)} cells; sqrt(1.5) = 1.2247"
-    )
-
-
-def sem_exceptions(context: Context) -> CheckedNumber:
-    """Methods whose README SEM is not the paper's over sqrt(1.5), after rounding."""
-    ratio = _sem_ratios(context)
-    board = context.data(BOARD).set_index("method")
-    off = set()
-    for method, scenario in ratio.index:
-        paper = float(board[f"{scenario}_sem"][method])
-        readme = paper / float(ratio[(method, scenario)])
-        if abs(readme - paper / math.sqrt(1.5)) > 0.0092:
-            off.add(method)
-    return CheckedNumber(0.0, float(len(off)), ", ".join(sorted(off)))
-
-
-def _sem_ratios(context: Context) -> pd.Series:
-    """Ratio by method and scenario; rows of both files stand in the same order."""
-    paper, readme = context.data(BOARD), context.data("readme_leaderboard")
-    values = {
-        (method, s): a / b
-        for s in SCENARIOS
-        for method, a, b in zip(
-            paper.method, paper[f"{s}_sem"], readme[f"{s}_sem"], strict=True
-        )
-        if b > 0
-    }
-    return pd.Series(values)
-
-
-def propagated_sem(context: Context, *, method: str) -> CheckedNumber:
-    """Printed SEM of an aggregate against first-order propagation of its cells."""
-    frame = context.data(BOARD)
-    row = frame[frame.method == method]
-    again = aggregate_cells(cells_of(row))["sem"].iloc[0]
-    return CheckedNumber(float(row.aggregate_sem.iloc[0]), float(again))
-
-
-def whole_runs(context: Context, *, version: str, runs: int) -> CheckedNumber:
-    """Largest distance of a printed share from the nearest whole number of runs."""
-    frame = context.data("site_outcomes")
-    shares = frame[frame.site_version == version].percent.to_numpy(float)
-    nearest = 100 * np.round(shares * runs / 100) / runs
-    worst = int(np.abs(nearest - shares).argmax())
-    return CheckedNumber(
-        float(shares[worst]), float(nearest[worst]), f"percent of {runs} runs"
-    )
-
-
-def quartile_denominators(context: Context) -> CheckedNumber:
-    """Means of Table 10 that no sum of 15 whole quartile ranges gives."""
-    frame = context.data("paper_table10_volatility")
-    sums = frame.mean_quartile_range * frame.total_agents
-    nearest = sums.round() / frame.total_agents
-    off = (nearest - frame.mean_quartile_range).abs() > 0.005 + 1e-9
-    return CheckedNumber(0.0, float(off.sum()), ", ".join(frame.scenario[off]))
-
-
 def unchanged_rows(context: Context, *, published: float) -> CheckedNumber:
     """Agents of the paper whose five numbers still stand in September 2026."""
     names = {"Claude Opus 4.7": "opus-4-7-v2114"}
@@ -238,27 +176,36 @@ def unchanged_rows(context: Context, *, published: float) -> CheckedNumber:
     return CheckedNumber(published, float(len(kept)), ", ".join(kept))
 
 
-def our_aggregate(
-    context: Context, *, published: PublishedCell, method: str
-) -> CheckedNumber:
-    """Aggregate of a method in the records of the profile given on the command line."""
-    ours, note = aggregate_of(context.params, context.results, context.profile, method)
-    return CheckedNumber(value(context, published), ours, note)
+def gpu_usd(context: Context, *, published: PublishedCell, hours: int) -> CheckedNumber:
+    """Runs of an agent times hours times the printed price of an hour, USD."""
+    prices = context.data("paper_table12_cost")
+    runs = numbers(context, Rows(file="paper_table05_structured_prompt"), "total_runs")
+    again = float(runs.max()) * hours * DOLLARS_PER_HOUR
+    return CheckedNumber(value(context, published), again, f"{len(prices)} agents")
 
 
-def our_baseline(
-    context: Context,
-    *,
-    published: PublishedCell,
-    scenario: str,
-    metric: str,
-    scale: float,
-) -> CheckedNumber:
-    """A native-unit baseline in the records of that profile, times ``scale``."""
-    ours, note = baseline_of(
-        context.params, context.results, context.profile, scenario, metric
-    )
-    return CheckedNumber(value(context, published), ours * scale, note)
+def empty_where_no_gain(context: Context, *, file: str) -> CheckedNumber:
+    """Cells that are empty without a mean speedup of 1.00, or printed in spite of one.
+
+    Tables 11 and 13 print nothing where all three runs count as the baseline.
+    """
+    frame = context.data(file)
+    name = "agent" if "agent" in frame else "method"
+    means = context.data(BOARD).set_index("method")
+    cases, total = [], 0
+    for scenario, mean in zip(SCENARIOS, MEANS, strict=True):
+        (column,) = [c for c in frame.columns if c.startswith(f"{scenario}_")]
+        for row, cell in zip(frame[name], frame[column], strict=True):
+            if means.kind[row] == "baseline":
+                continue
+            total += 1
+            if math.isnan(cell) != (means[mean][row] == 1.0):
+                cases.append(f"{row} ({scenario.upper()})")
+    return CheckedNumber(0.0, float(len(cases)), f"of {total}{_wrong(cases)}")
+
+
+def _wrong(cases: list[str]) -> str:
+    return f"; wrong: {', '.join(cases[:3])}" if cases else ""
 
 
 SPECIFIC: tuple[Callable[..., CheckedNumber], ...] = (
@@ -272,12 +219,7 @@ SPECIFIC: tuple[Callable[..., CheckedNumber], ...] = (
     agents_ahead,
     derived_native_cells,
     native_deviation,
-    sem_factor,
-    sem_exceptions,
-    propagated_sem,
-    whole_runs,
-    quartile_denominators,
     unchanged_rows,
-    our_aggregate,
-    our_baseline,
+    gpu_usd,
+    empty_where_no_gain,
 )

@@ -10,23 +10,27 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from ibench.analysis.paper.checks import (
-    GENERIC,
+from ibench.analysis.paper.checks import GENERIC
+from ibench.analysis.paper.checks_compare import COMPARING
+from ibench.analysis.paper.checks_isobench import ISOBENCH
+from ibench.analysis.paper.checks_paper import SPECIFIC
+from ibench.analysis.paper.checks_rerun import RERUN
+from ibench.analysis.paper.checks_statistics import STATISTICAL
+from ibench.analysis.paper.data import Published
+from ibench.analysis.paper.selecting import (
     CheckedNumber,
     Context,
     PublishedCell,
     Rows,
 )
-from ibench.analysis.paper.checks_paper import SPECIFIC
-from ibench.analysis.paper.data import Published
-from ibench.errors import ParameterError
+from ibench.errors import ParameterError, unknown_name
 from ibench.params.files import load_yaml
 from ibench.records import Closed
 from ibench.terminal import Part, Table
@@ -39,12 +43,28 @@ __all__ = [
     "Claims",
     "check_claims",
     "report",
+    "verdict_of",
 ]
 
 REGISTRY: dict[str, Callable[..., CheckedNumber]] = {
-    f.__name__: f for f in (*GENERIC, *SPECIFIC)
+    f.__name__: f
+    for f in (*GENERIC, *COMPARING, *SPECIFIC, *STATISTICAL, *ISOBENCH, *RERUN)
 }
 SLACK = 1e-9
+# How a bound is written before the published number of a comparing sentence.
+SIGNS = {"equal": "", "above": ">", "below": "<"}
+
+
+Argument: TypeAlias = (
+    PublishedCell
+    | Rows
+    | dict[str, str]
+    | tuple[PublishedCell, ...]
+    | tuple[str, ...]
+    | int
+    | float
+    | str
+)
 
 
 class Claim(Closed):
@@ -54,11 +74,13 @@ class Claim(Closed):
     claim: str = Field(description="the statement, in our words")
     source: str = Field(description="where it is printed")
     function: str = Field(description="name in the registry")
-    arguments: dict[str, PublishedCell | Rows | dict[str, str] | int | float | str] = (
-        Field(default={}, description="of the function")
+    arguments: dict[str, Argument] = Field(default={}, description="of the function")
+    relation: Literal["equal", "above", "below"] = Field(
+        default="equal",
+        description="obtained is the published number, or beyond this bound",
     )
     tolerance: float = Field(
-        default=0.0, ge=0, description="largest deviation, absolute"
+        default=0.0, ge=0, description="largest deviation, absolute; of equal only"
     )
     expect: Literal["holds", "inconsistent"] = "holds"
     tier: Literal["records", "relaunch", "fresh"] = Field(
@@ -70,20 +92,9 @@ class Claim(Closed):
 
 
 class Claims(Closed):
-    """All claims; ids are unique and functions exist."""
+    """All claims, in the order of their table."""
 
     claims: tuple[Claim, ...]
-
-    @model_validator(mode="after")
-    def _closed(self) -> Claims:
-        seen: set[str] = set()
-        for claim in self.claims:
-            if claim.function not in REGISTRY:
-                raise ValueError(f"{claim.id}: no function {claim.function!r}")
-            if claim.id in seen:
-                raise ValueError(f"{claim.id}: stands twice")
-            seen.add(claim.id)
-        return self
 
 
 class ClaimVerdict(StrEnum):
@@ -94,6 +105,7 @@ class ClaimVerdict(StrEnum):
     KNOWN = "known inconsistency"
     RESOLVED = "NOW AGREES"  # a known inconsistency that is gone
     NOT_RUN = "not run"
+    UNLIKE = "not comparable"  # our records measure something else
 
     @property
     def is_failure(self) -> bool:
@@ -111,8 +123,9 @@ class Checked:
 
     @property
     def deviation(self) -> float:
-        """Obtained minus published."""
-        return self.found.obtained - self.found.published
+        """Obtained minus published; what rounding of floats leaves is none."""
+        excess = self.found.obtained - self.found.published
+        return 0.0 if abs(excess) <= SLACK else excess
 
 
 def check_claims(
@@ -125,7 +138,15 @@ def check_claims(
     """
     path = params / "claims.yaml"
     context = Context(Published(published.resolve()), params, results, profile)
-    return [_check(path, c, context) for c in load_yaml(Claims, path).claims]
+    claims = load_yaml(Claims, path).claims
+    seen: set[str] = set()
+    for claim in claims:
+        if claim.function not in REGISTRY:
+            raise unknown_name(path, f"{claim.id}.function", claim.function, REGISTRY)
+        if claim.id in seen:
+            raise ParameterError(path, "id", claim.id, "stands twice: rename one")
+        seen.add(claim.id)
+    return [_check(path, c, replace(context, claim=c.id)) for c in claims]
 
 
 def _check(path: Path, claim: Claim, context: Context) -> Checked:
@@ -142,14 +163,22 @@ def _check(path: Path, claim: Claim, context: Context) -> Checked:
         raise ParameterError(
             path, f"{claim.id}.arguments", claim.function, f"does not fit: {error!r}"
         ) from error
-    return Checked(claim, found, _verdict(claim, found))
+    return Checked(claim, found, verdict_of(claim, found))
 
 
-def _verdict(claim: Claim, found: CheckedNumber) -> ClaimVerdict:
+def verdict_of(claim: Claim, found: CheckedNumber) -> ClaimVerdict:
+    """Whether two numbers are what a claim says of them."""
+    if found.unlike:
+        return ClaimVerdict.UNLIKE
     if claim.tier != "records" and math.isnan(found.obtained):
         return ClaimVerdict.NOT_RUN
-    deviation = abs(found.obtained - found.published)
-    same = deviation <= claim.tolerance + SLACK  # False when either is NaN
+    # NaN is neither equal nor beyond a bound.
+    excess = found.obtained - found.published
+    same = {
+        "equal": abs(excess) <= claim.tolerance + SLACK,
+        "above": excess > SLACK,
+        "below": -excess > SLACK,
+    }[claim.relation]
     if claim.expect == "holds":
         return ClaimVerdict.AGREES if same else ClaimVerdict.FAILS
     return ClaimVerdict.RESOLVED if same else ClaimVerdict.KNOWN
@@ -161,8 +190,10 @@ def report(checked: list[Checked]) -> list[Part]:
     for item in checked:
         found, claim = item.found, item.claim
         numbers = (found.published, found.obtained, item.deviation)
-        rows.append((item.verdict, claim.id, *map(_number, numbers), claim.source))
-        notes = [found.note] if found.note else []
+        published, *others = map(_number, numbers)
+        published = SIGNS[claim.relation] + published
+        rows.append((item.verdict, claim.id, published, *others, claim.source))
+        notes = [note for note in (found.unlike, found.note) if note]
         if item.verdict is not ClaimVerdict.AGREES:
             notes.append(claim.claim)
         if item.verdict is ClaimVerdict.NOT_RUN:

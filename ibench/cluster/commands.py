@@ -35,7 +35,6 @@ from ibench.stages.runner import StageRunner
 from ibench.study.command import with_study
 from ibench.study.definition import Study
 from ibench.study.grid import Grid
-from ibench.study.judging import require_judge
 from ibench.study.lock import allocated_gpus
 from ibench.study.make import status_table
 from ibench.study.progress import Line
@@ -110,6 +109,8 @@ def submit(
     again: bool = Option(False, "--again", help="Also cells that failed too often."),
 ) -> int:
     """Give the missing cells to a scheduler."""
+    from ibench.study.judging import require_judge  # noqa: PLC0415 (scipy)
+
     require_judge(study)
     submitter = Submitter(
         study,

@@ -182,5 +182,7 @@ def test_honest_servers_keep_what_they_showed(odd: Odd, name: str, mode: str) ->
     assert verdict.outcome is Outcome.OK, verdict.reason
     assert verdict.objective is not None
     # The baseline was measured minutes ago: on cores that others use, a gain that is
-    # none but their noise may be taken off (docs/threat-model.md), and little of it.
-    assert verdict.objective >= 0.8 * odd.measured
+    # none but their noise may be taken off (docs/threat-model.md), never more than it.
+    assert verdict.baseline_objective is not None
+    least = min(odd.measured, verdict.baseline_objective)
+    assert verdict.objective >= 0.95 * least

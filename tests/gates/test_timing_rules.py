@@ -158,6 +158,8 @@ NOTHING = 1.35
     ],
 )
 def test_no_cheat_keeps_its_gain(odd: Odd, name: str, mode: str) -> None:
+    # Measured just before, as a pair's is: shared cores change within minutes.
+    odd.baseline[name] = odd.bench(name, "plain")
     verdict = odd.judge(name, mode)
     told = [
         f.evidence for f in verdict.findings if f.rule in ("first_chunk", "held_back")

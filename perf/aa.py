@@ -159,12 +159,17 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=20, help="a scenario, half busy")
     parser.add_argument("--scenarios", nargs="*", help="of the profile; all by default")
     args = parser.parse_args()
-    results = Path(tempfile.mkdtemp(prefix="ibench-aa-results-"))
-    study = Study(args.profile, REPOSITORY / "params", results)
+    with tempfile.TemporaryDirectory(prefix="ibench-aa-results-") as results:
+        study = Study(args.profile, REPOSITORY / "params", Path(results))
+        bench(study, args.scenarios or tuple(study.scenarios), args.pairs)
+
+
+def bench(study: Study, scenarios: Sequence[str], count: int) -> None:
+    """Measure so many pairs a scenario, every second one beside a busy process."""
     rows, spreads = [], []
-    for scenario in args.scenarios or study.scenarios:
+    for scenario in scenarios:
         pairs = []
-        for number in range(args.pairs):
+        for number in range(count):
             begun = time.monotonic()
             is_quiet = number % 2 == 0
             pairs.append(measure(study, scenario, number, is_quiet=is_quiet))

@@ -133,7 +133,7 @@ def _baseline_fault(
     if evidence.launch.outcome is not LaunchOutcome.READY:
         return f"did not run: {evidence.launch.outcome}: {evidence.launch.detail}"
     rate = evidence.failure_rate
-    if rate is None or evidence.objective is None or rate > gates.max_failure_rate:
+    if _fails(evidence, gates):
         share = "an unknown share" if rate is None else f"{rate:.0%}"
         return f"fails {share} of its requests ({_kinds(baseline.results)})"
     beside = paired.baseline_failure_rate if paired else None
@@ -192,7 +192,7 @@ def _label(
     if launch.outcome is not LaunchOutcome.READY:
         return Outcome.UNREACHABLE, f"{launch.outcome}: {launch.detail}"
     rate = evidence.failure_rate
-    if rate is None or evidence.objective is None or rate > gates.max_failure_rate:
+    if _fails(evidence, gates):
         share = "unknown" if rate is None else f"{rate:.0%}"
         detail = f"; {evidence.objective_detail}" if evidence.objective_detail else ""
         return (
@@ -206,6 +206,12 @@ def _label(
             f"{quality.baseline_correct}: below {quality.tau:.2f} of it",
         )
     return Outcome.OK, "passed every check that was run"
+
+
+def _fails(evidence: Evidence, gates: Gates) -> bool:
+    """Whether a server has no objective, or failed more requests than it may."""
+    rate = evidence.failure_rate
+    return rate is None or evidence.objective is None or rate > gates.max_failure_rate
 
 
 def _kinds(results: Sequence[RequestResult]) -> str:

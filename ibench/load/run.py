@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ibench.errors import ParameterError, UserError
 from ibench.files import write_atomic
@@ -32,6 +32,8 @@ from ibench.records import (
     RequestResult,
     RequestSpec,
     canonical_json,
+    chunk_rows,
+    request_rows,
     sha256_of,
 )
 from ibench.serving.probe import look_once
@@ -123,22 +125,8 @@ def run_load(
 
 def save_results(folder: Path, results: Sequence[RequestResult]) -> None:
     """Write requests and chunks, the latter on ``CLOCK_MONOTONIC``."""
-    rows = [r.model_dump(mode="json", exclude={"chunks"}) for r in results]
-    chunks: list[dict[str, Any]] = [
-        {
-            "phase": r.phase,
-            "request_id": r.request_id,
-            "i": i,
-            "t_recv_ns": chunk.t_recv_ns,
-            "t_read_ns": chunk.t_read_ns,
-            "n_tokens": chunk.n_tokens,
-            "text": chunk.text,
-        }
-        for r in results
-        for i, chunk in enumerate(r.chunks)
-    ]
-    write_rows(folder / "requests.parquet", rows)
-    write_rows(folder / "chunks.parquet", chunks)
+    write_rows(folder / "requests.parquet", request_rows(results))
+    write_rows(folder / "chunks.parquet", chunk_rows(results))
 
 
 def _repeat(

@@ -39,6 +39,8 @@ from ibench.records.requests import (
     RequestResult,
     RequestSpec,
     TokenSource,
+    chunk_rows,
+    request_rows,
 )
 from ibench.records.results import (
     BaselineResult,
@@ -66,5 +68,5 @@ __all__ = [
     "Question", "Range", "Record", "RequestResult", "RequestSpec", "Result",
     "ScoreResult", "Selection", "Sha256", "Speedup", "StoppedEarly", "StudyResult",
     "Submission", "TableRef", "TokenSource", "Trial", "Verdict", "canonical_json",
-    "model_base_name", "register_results", "sha256_of",
+    "chunk_rows", "model_base_name", "register_results", "request_rows", "sha256_of",
 ]  # fmt: skip

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -16,6 +17,8 @@ __all__ = [
     "RequestResult",
     "RequestSpec",
     "TokenSource",
+    "chunk_rows",
+    "request_rows",
 ]
 
 
@@ -117,3 +120,25 @@ class RequestResult(Closed):
         "chunks; empty without a tokenizer",
     )
     chunks: tuple[Chunk, ...]
+
+
+def request_rows(results: Iterable[RequestResult]) -> list[dict[str, Any]]:
+    """Rows of ``requests.parquet``: all that is kept of a request but its chunks."""
+    return [r.model_dump(mode="json", exclude={"chunks"}) for r in results]
+
+
+def chunk_rows(results: Iterable[RequestResult]) -> list[dict[str, Any]]:
+    """Rows of ``chunks.parquet``, one a chunk, in the order of the requests."""
+    return [
+        {
+            "phase": r.phase,
+            "request_id": r.request_id,
+            "i": i,
+            "t_recv_ns": chunk.t_recv_ns,
+            "t_read_ns": chunk.t_read_ns,
+            "n_tokens": chunk.n_tokens,
+            "text": chunk.text,
+        }
+        for r in results
+        for i, chunk in enumerate(r.chunks)
+    ]

@@ -27,7 +27,7 @@ from ibench.serving.host_watch import Watch
 from ibench.serving.linux import connections_to
 from ibench.serving.weights import opened_by
 from ibench.study.job import OpenJob
-from ibench.study.live import answers_of, connected, cores_of
+from ibench.study.live import answers_of, client_cores, connected, cores_of
 from ibench.workloads import Workload
 
 __all__ = ["LifeSeen", "Lives"]
@@ -128,11 +128,11 @@ class Lives:
         number = len(self.ended)
         run_name = f"{job.job.run_id}:{time.monotonic_ns()}"
         pids = (lambda: set(running.pids())) if running.pids() else None
-        with GpuMeter(pids=pids, gpus=job.gpus) as meter, on_cores(_client(cores)):
-            server = connected(job, running)
+        bound = on_cores(client_cores(job))
+        with GpuMeter(pids=pids, gpus=job.gpus) as meter, bound:
+            seen.side = self._side(running, run_name)
+            server = seen.side.server
             seen.dialect = server.dialect.label
-            count = job.assets.tokenizer.count_text
-            seen.side = Side(server, run_name, count)
             sides = [seen.side]
             if other is not None:
                 seen.beside = self._beside(other, run_name)
@@ -167,8 +167,11 @@ class Lives:
             raise LaunchError(
                 "baseline", f"the baseline beside it: {other.launch.detail}"
             )
-        server = connected(self.job, other)
-        return Side(server, run_name, self.job.assets.tokenizer.count_text)
+        return self._side(other, run_name)
+
+    def _side(self, running: Running, run_name: str) -> Side:
+        count = self.job.assets.tokenizer.count_text
+        return Side(connected(self.job, running), run_name, count)
 
     def _parts_of(self, number: int) -> tuple[Part, ...]:
         share = number % self.shares
@@ -241,10 +244,6 @@ class Lives:
             return energy_per_token_j(self.seen[0].gpu, tokens)
         except MetricUndefinedError:
             return None
-
-
-def _client(cores: Cores | None) -> tuple[int, ...] | None:
-    return cores.client if cores else None
 
 
 def _take_turns(

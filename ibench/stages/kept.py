@@ -5,10 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from ibench.records import RequestResult
-from ibench.stages.evidence import Lives
+from ibench.load.measure import Measurement
+from ibench.records import RequestResult, chunk_rows, request_rows
 from ibench.study.job import OpenJob
 from ibench.workloads import Workload, write_questions, write_requests
 
@@ -23,29 +22,24 @@ def keep_workload(job: OpenJob, workload: Workload) -> None:
     job.keep("questions.jsonl")
 
 
-def keep_tables(job: OpenJob, lives: Lives) -> None:
+def keep_tables(
+    job: OpenJob,
+    measurement: Measurement | None,
+    beside: Measurement | None,
+    answers: Sequence[RequestResult],
+) -> None:
     """Keep every request, chunk and answer; an unmeasured run keeps empty tables.
 
     ``beside.parquet`` has the requests of the baseline that was up beside it.
     """
-    measurement, beside = lives.measured(), lives.measured(beside=True)
     results = measurement.results if measurement else ()
-    chunks = [
-        {"phase": r.phase, "request_id": r.request_id, "i": i} | c.model_dump()
-        for r in results
-        for i, c in enumerate(r.chunks)
-    ]
-    job.save_rows("requests", _rows(results))
-    job.save_rows("chunks", chunks)
-    job.save_rows("answers", _rows(lives.seen[0].answers))
+    job.save_rows("requests", request_rows(results))
+    job.save_rows("chunks", chunk_rows(results))
+    job.save_rows("answers", request_rows(answers))
     if beside is not None:
-        job.save_rows("beside", _rows(beside.results))
+        job.save_rows("beside", request_rows(beside.results))
     for path in sorted(job.folder.glob("arrivals-*.json")):
         job.keep(path.name)
-
-
-def _rows(results: Sequence[RequestResult]) -> list[dict[str, Any]]:
-    return [r.model_dump(mode="json", exclude={"chunks"}) for r in results]
 
 
 def neutral_copy(job: OpenJob, source: Path, name: str | None = None) -> Path:

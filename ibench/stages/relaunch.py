@@ -55,18 +55,27 @@ def relaunch(job: OpenJob) -> Evidence:
     if not isinstance(submission, Submission):
         raise TypeError("stage 'submission' published another kind of result")
     folder = job.upstream_folder("submission") / submission.path
-    found = tree_sha256(folder)
-    if found != submission.sha256:
-        raise CorruptResultError(
-            f"{folder}: sha256: {found[:12]}: its record says "
-            f"{submission.sha256[:12]}: put it back as it was submitted, or move "
-            f"{folder.parent} away and run `make reproduce`"
-        )
+    _check(folder, submission.sha256)
     evidence = collect_evidence(
         job, folder, submission.image, made_by=made.run_id, baseline=_baseline(job)
     )
     changed = {"evaluator_changed": submission.evaluator_changed}
     return evidence.model_copy(update=changed)
+
+
+def _check(folder: Path, recorded: str) -> None:
+    """Refuse a submission that is not what its record says.
+
+    Raises:
+        CorruptResultError: so.
+    """
+    found = tree_sha256(folder)
+    if found != recorded:
+        raise CorruptResultError(
+            f"{folder}: sha256: {found[:12]}: its record says {recorded[:12]}: put it "
+            f"back as it was submitted, or move {folder.parent} away and run "
+            "`make reproduce`"
+        )
 
 
 def _baseline(job: OpenJob) -> Path | None:
@@ -81,12 +90,7 @@ def _baseline(job: OpenJob) -> Path | None:
     result = job.upstream["baseline"].result
     if not isinstance(result, BaselineResult):
         raise TypeError("stage 'baseline' published another kind of result")
-    found, said = tree_sha256(folder), result.evidence.submission_sha256
-    if found != said:
-        raise CorruptResultError(
-            f"{folder}: sha256: {found[:12]}: its record says {said[:12]}: move "
-            f"{folder.parent} away and run `make reproduce`"
-        )
+    _check(folder, result.evidence.submission_sha256)
     return folder
 
 
@@ -135,15 +139,17 @@ def collect_evidence(
         _announce(job, number, pairing.lives)
         if lives.live(start, beside, ask=number == 0).outcome != OK:
             break
-    shutil.rmtree(copy.parent, ignore_errors=True)
-    found = _evidence(job, lives, facts, prepared - started)
+    for name in (copy.parent.name, _beside_name(job)):
+        shutil.rmtree(copy.parent.with_name(name), ignore_errors=True)
+    theirs = lives.measured(beside=True)
+    found = _evidence(job, lives, facts, prepared - started, theirs)
     if baseline is None:
         return found
     after = [
         alone(job, baseline, f"baseline after {i + 1}")
         for i in range(pairing.baseline_after)
     ]
-    return found.model_copy(update={"paired": _paired(lives, pairing, after)})
+    return found.model_copy(update={"paired": _paired(lives, pairing, after, theirs)})
 
 
 def collect_running(job: OpenJob, url: str) -> Evidence:
@@ -162,10 +168,14 @@ def _launched_beside(job: OpenJob, baseline: Path, log: Path) -> RunningServer:
     Where the client has as many cores as servers have, the baseline starts on those:
     nothing is measured yet, and two programs that load are in nobody's way.
     """
-    copy = neutral_copy(job, baseline, f"{job.job.run_id[:12]}-beside")
+    copy = neutral_copy(job, baseline, _beside_name(job))
     cores = cores_of(job)
     is_even = cores is not None and len(cores.client) == len(cores.servers)
     return launched(job, copy, log, cores=cores.client if cores and is_even else None)
+
+
+def _beside_name(job: OpenJob) -> str:
+    return f"{job.job.run_id[:12]}-beside"
 
 
 def _opened(job: OpenJob, pairing: Pairing) -> Lives:
@@ -187,8 +197,12 @@ def _announce(job: OpenJob, number: int, lives: int) -> None:
     job.status.phase(name, job.study.profile.measure.ready_timeout_s)
 
 
-def _paired(lives: Lives, pairing: Pairing, after: Sequence[float]) -> Paired:
-    beside = lives.measured(beside=True)
+def _paired(
+    lives: Lives,
+    pairing: Pairing,
+    after: Sequence[float],
+    beside: Measurement | None,
+) -> Paired:
     return Paired(
         kind=pairing.kind,
         lives=lives.pairs(),
@@ -199,7 +213,11 @@ def _paired(lives: Lives, pairing: Pairing, after: Sequence[float]) -> Paired:
 
 
 def _evidence(
-    job: OpenJob, lives: Lives, facts: dict[str, Any], prepare_s: float
+    job: OpenJob,
+    lives: Lives,
+    facts: dict[str, Any],
+    prepare_s: float,
+    beside: Measurement | None = None,
 ) -> Evidence:
     """Sum up what the lives showed, from the first launch to the last stop."""
     settings = job.study.profile.measure
@@ -209,7 +227,7 @@ def _evidence(
     last, first = lives.ended[-1], lives.seen[0]
     life = lives.ended[0] if last.outcome == OK else last
     measurement = lives.measured()
-    keep_tables(job, lives)
+    keep_tables(job, measurement, beside, first.answers)
     each = zip(*(e.spans_s for e in lives.ended), strict=True)
     spans = [math.fsum(part) for part in each]
     is_whole = last.outcome == OK and measurement is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from ibench.errors import InfrastructureError, SandboxError
@@ -21,7 +20,8 @@ from ibench.study.job import OpenJob
 from ibench.workloads import Workload
 
 __all__ = [
-    "answers_of", "connected", "cores_of", "launched", "measured", "sandbox_of",
+    "answers_of", "client_cores", "connected", "cores_of", "launched", "measured",
+    "sandbox_of",
 ]  # fmt: skip
 
 
@@ -29,6 +29,12 @@ def cores_of(job: OpenJob) -> Cores | None:
     """Cores of the load client and of servers; None where there are too few."""
     spec = job.study.profile.measure.client
     return divided(spec.processes) if spec.own_cores else None
+
+
+def client_cores(job: OpenJob) -> tuple[int, ...] | None:
+    """Cores of the load client alone; None where nobody is bound to any."""
+    cores = cores_of(job)
+    return cores.client if cores else None
 
 
 def launched(
@@ -80,23 +86,16 @@ def measured(
     server: Server,
     workload: Workload,
     *,
-    folder: Path | None = None,
     limit: int | None = None,
-    calibrated: bool = False,
-    progress: Callable[[str], None] = lambda phase: None,
 ) -> Measurement:
     """Load a server with a stage's workload; arguments as of ``Server.measure``."""
-    cores = cores_of(job)
-    with on_cores(cores.client if cores else None):
+    with on_cores(client_cores(job)):
         return server.measure(
             job.scenario.workload,
             workload,
             run_name=f"{job.job.run_id}:{time.monotonic_ns()}",
             count_tokens=job.assets.tokenizer.count_text,
-            folder=folder,
             limit=limit,
-            calibrated=calibrated,
-            progress=progress,
         )
 
 

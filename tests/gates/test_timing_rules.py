@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,6 +27,7 @@ from ibench.stages.gpu_check.workload import RequestSampler
 from ibench.study.definition import Study
 from ibench.workloads import Workload
 from tests.factories import evidence
+from tests.waiting import until_it_answers
 
 pytestmark = [pytest.mark.slow, pytest.mark.measures]
 
@@ -115,13 +115,7 @@ def odd(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[O
         [*argv, str(model_dir), str(port), "float32"], cwd=REPOSITORY
     ) as server:
         try:
-            for _ in range(600):
-                time.sleep(0.1)
-                try:
-                    httpx.get(f"{url}/v1/models")
-                    break
-                except httpx.HTTPError:
-                    continue
+            until_it_answers(url)
             study = Study("cpu", REPOSITORY / "params", tmp_path_factory.mktemp("odd"))
             yield Odd(model_dir, url, study)
         finally:

@@ -70,6 +70,7 @@ def test_the_baseline_against_itself_is_compared_life_by_life(
     assert all(life.blocks for life in lives)
     assert len(evidence.host) == 2
     assert (evidence.strays, evidence.intrusions) == (0, 0)
+    assert not list((study.root / ".work").iterdir())  # of neither side
     folder = study.job(f"{CELL}/relaunch").folder
     ours, theirs = (
         [r["request_id"] for r in read_rows(folder / f"{name}.parquet")]

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from ibench.serving.processes import free_port
 from ibench.store import load_record, verify
 from ibench.study.definition import Study
 from tests.stages.stage_bench import IN_TURNS, Bench
+from tests.waiting import until_it_answers
 
 pytestmark = pytest.mark.slow
 
@@ -51,13 +51,7 @@ def running(
     url = f"http://127.0.0.1:{port}"
     with subprocess.Popen([f"./{LAUNCHER}"], cwd=submission, env=env) as server:
         try:
-            for _ in range(300):
-                time.sleep(0.1)
-                try:
-                    httpx.get(f"{url}/v1/models")
-                    break
-                except httpx.HTTPError:
-                    continue
+            until_it_answers(url)
             yield url, server.pid
         finally:
             server.kill()

@@ -21,7 +21,7 @@ from ibench.serving.launch import LAUNCHER
 from ibench.serving.processes import free_port
 from ibench.study.draw import development
 from ibench.study.job import OpenJob
-from ibench.study.live import cores_of
+from ibench.study.live import client_cores
 from ibench.workloads.hub.snapshot import changed_files
 
 __all__ = ["ServerWorkspace"]
@@ -47,7 +47,7 @@ class ServerWorkspace:
 
     def lay_out(self, folder: Path, task: str) -> dict[str, str]:
         """Fill an empty folder; return hashes of the evaluator and of the stub."""
-        job, drawn, cores = self._job, development(self._job), cores_of(self._job)
+        job, drawn = self._job, development(self._job)
         config = EvaluatorConfig(
             scenario=job.scenario.workload,
             measure=job.study.profile.measure,
@@ -56,7 +56,7 @@ class ServerWorkspace:
             question_concurrency=job.study.profile.questions.concurrency,
             model_dir=str(job.assets.model_dir),
             model_id=job.study.model.model_id,
-            client_cores=cores.client if cores else None,
+            client_cores=client_cores(job),
         )
         hashes = build_workspace(
             folder, config, drawn.requests, drawn.warmup, drawn.questions, task
